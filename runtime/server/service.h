@@ -1,0 +1,44 @@
+// What generated service classes derive from.
+#ifndef SPOOLRPC_SERVER_SERVICE_H_
+#define SPOOLRPC_SERVER_SERVICE_H_
+
+#include <memory>
+#include <vector>
+
+#include "spoolrpc/rpc/method_info.h"
+#include "spoolrpc/server/method_handler.h"
+
+namespace spoolrpc {
+
+// A set of methods with their handlers. Built by generated constructors, then constant.
+class Service {
+ public:
+  struct Method {
+    const MethodInfo* info;
+    std::unique_ptr<MethodHandler> handler;
+  };
+
+  virtual ~Service() = default;
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
+
+  const ServiceInfo& info() const { return *info_; }
+  const std::vector<Method>& methods() const { return methods_; }
+
+ protected:
+  // `info` must outlive the service (generated code passes a constant).
+  explicit Service(const ServiceInfo* info) : info_(info) {}
+
+  // Adds the handler of `info`. A method without one answers UNIMPLEMENTED.
+  void AddMethod(const MethodInfo* info, std::unique_ptr<MethodHandler> handler) {
+    methods_.push_back({info, std::move(handler)});
+  }
+
+ private:
+  const ServiceInfo* const info_;
+  std::vector<Method> methods_;
+};
+
+}  // namespace spoolrpc
+
+#endif  // SPOOLRPC_SERVER_SERVICE_H_
