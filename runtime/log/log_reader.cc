@@ -1,0 +1,158 @@
+#include "spoolrpc/log/log_reader.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "spoolrpc/os/error.h"
+
+namespace spoolrpc::log {
+namespace {
+
+constexpr uint64_t kBlock = 4096;
+constexpr int kReadingsBeforeCorrupt = 3;
+
+absl::Status Refuse(const std::string& path, absl::string_view why) {
+  return absl::FailedPreconditionError(absl::StrCat("open log ", path, ": ", why));
+}
+
+}  // namespace
+
+LogReader::LogReader(os::SystemCalls* calls, std::string path, const LogHead& head,
+                     const FileAccess& access)
+    : calls_(calls),
+      path_(std::move(path)),
+      access_(access),
+      key_(head.id, head.direction),
+      capacity_(head.capacity),
+      max_length_(MaxFrameLength(head.capacity)) {}
+
+absl::StatusOr<std::unique_ptr<LogReader>> LogReader::Open(os::SystemCalls* calls,
+                                                           const std::string& path,
+                                                           const std::string& id,
+                                                           Direction direction, uint32_t owner,
+                                                           const FileAccess& access,
+                                                           AlignedBuffer* buffer) {
+  bool direct = false;
+  auto file = OpenLogForReading(calls, path, access, &direct);
+  if (!file.ok()) return file.status();
+  const auto info = (*file)->Stat();
+  if (!info.ok()) return info.status();
+  if (info->type != os::FileInfo::Type::kFile) return Refuse(path, "not a regular file");
+  if (info->links != 1) return Refuse(path, absl::StrCat("it has ", info->links, " links, not 1"));
+  if (info->uid != owner) {
+    return Refuse(path, absl::StrCat("it belongs to uid ", info->uid, ", not to uid ", owner));
+  }
+  const auto head = ReadHead(**file, direct, buffer);
+  if (!head.ok()) return head.status();
+  if (head->id != id) {
+    return Refuse(path, absl::StrCat("it is of ", absl::BytesToHexString(head->id), ", not of ",
+                                     absl::BytesToHexString(id)));
+  }
+  if (head->direction != direction) return Refuse(path, "it is of the other direction");
+  if (info->size < kHeadSize + head->capacity) {
+    return Refuse(path, absl::StrCat("it has ", info->size, " bytes, its head says ",
+                                     kHeadSize + head->capacity));
+  }
+  auto reader = std::unique_ptr<LogReader>(new LogReader(calls, path, *head, access));
+  reader->file_ = *std::move(file);
+  reader->direct_ = direct;
+  return reader;
+}
+
+void LogReader::SkipShortEnd() {
+  const uint64_t room = capacity_ - position_ % capacity_;
+  if (room < kFrameHeaderSize) position_ += room;
+}
+
+absl::Status LogReader::Read(size_t want, AlignedBuffer* buffer) {
+  SkipShortEnd();
+  wanted_ = 0;
+  const uint64_t room = capacity_ - position_ % capacity_;
+  uint64_t begin = position_;
+  size_t count = std::min<uint64_t>(std::max(want, kFrameHeaderSize), room);
+  if (direct_) {
+    // The ring begins and ends at multiples of the block.
+    begin = position_ / kBlock * kBlock;
+    count = (position_ + count - begin + kBlock - 1) / kBlock * kBlock;
+  }
+  count = std::min(count, buffer->size());
+  bytes_ = buffer->data();
+  read_begin_ = begin;
+  read_end_ = begin;
+  const auto got = file_->ReadAt(kHeadSize + begin % capacity_, buffer->data(), count);
+  if (!got.ok()) return got.status();
+  read_end_ = begin + *got;
+  return absl::OkStatus();
+}
+
+LogReader::Outcome LogReader::Next(Frame* frame) {
+  for (;;) {
+    SkipShortEnd();
+    wanted_ = 0;
+    if (position_ < read_begin_ || position_ > read_end_) return Outcome::kNotYet;
+    const uint64_t room = capacity_ - position_ % capacity_;
+    size_t length = 0;
+    switch (DecodeFrame(key_, bytes_ + (position_ - read_begin_), read_end_ - position_, room,
+                        max_length_, position_, sequence_, frame, &length)) {
+      case DecodeResult::kNotValid:
+        return Outcome::kNotYet;
+      case DecodeResult::kShort:
+        // Reading on helps only where the header already says that there is more; a reading that
+        // ended exactly here (or at the ring's end) may have more behind it too.
+        wanted_ = std::max(length, size_t{kBlock});
+        return Outcome::kNotYet;
+      case DecodeResult::kValid:
+        position_ += AlignFrame(length);
+        ++sequence_;
+        if (frame->type == FrameType::kPad) continue;
+        return Outcome::kFrame;
+    }
+  }
+}
+
+absl::StatusOr<LogHead> LogReader::ReadHeadNow(AlignedBuffer* buffer) const {
+  return ReadHead(*file_, direct_, buffer);
+}
+
+absl::Status LogReader::Reopen() {
+  bool direct = false;
+  auto file = OpenLogForReading(calls_, path_, access_, &direct);
+  if (!file.ok()) return file.status();
+  file_ = *std::move(file);
+  direct_ = direct;
+  return absl::OkStatus();
+}
+
+absl::Status LogReader::CheckAgainst(uint64_t flushed, AlignedBuffer* buffer) {
+  for (int reading = 0; reading < kReadingsBeforeCorrupt; ++reading) {
+    SkipShortEnd();
+    if (position_ >= flushed) return absl::OkStatus();
+    if (absl::Status opened = Reopen(); !opened.ok()) return opened;
+    if (absl::Status read = Read(max_length_, buffer); !read.ok()) return read;
+    Frame frame;
+    size_t length;
+    const uint64_t room = capacity_ - position_ % capacity_;
+    if (read_end_ > position_ &&
+        DecodeFrame(key_, bytes_ + (position_ - read_begin_), read_end_ - position_, room,
+                    max_length_, position_, sequence_, &frame, &length) == DecodeResult::kValid) {
+      return absl::OkStatus();
+    }
+  }
+  return absl::DataLossError(
+      absl::StrCat("read ", path_, ": no valid frame at offset ",
+                   kHeadSize + position_ % capacity_, " (position ", position_, ", sequence ",
+                   sequence_, "), though its writer has flushed up to position ", flushed, ": ",
+                   DescribeDamage()));
+}
+
+std::string LogReader::DescribeDamage() const {
+  const uint64_t have = read_end_ > position_ ? read_end_ - position_ : 0;
+  if (have < kFrameHeaderSize) return absl::StrCat("the file ends after ", have, " bytes there");
+  const absl::string_view header(bytes_ + (position_ - read_begin_), kFrameHeaderSize);
+  if (header.find_first_not_of('\0') == absl::string_view::npos) return "only zeros there";
+  return absl::StrCat("wrong checksum, or another frame: ", absl::BytesToHexString(header));
+}
+
+}  // namespace spoolrpc::log

@@ -1,0 +1,91 @@
+#include "spoolrpc/log/log_writer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "spoolrpc/os/error.h"
+
+namespace spoolrpc::log {
+
+LogWriter::LogWriter(std::unique_ptr<os::File> file, LogHead head, const FileAccess& access)
+    : file_(std::move(file)),
+      key_(head.id, head.direction),
+      capacity_(head.capacity),
+      max_length_(std::min(MaxFrameLength(head.capacity), access.max_write) / kFrameAlignment *
+                  kFrameAlignment),
+      head_(std::move(head)) {}
+
+bool LogWriter::HasRoom(size_t payload, bool control) const {
+  const uint64_t length = AlignFrame(kFrameHeaderSize + payload);
+  const uint64_t to_end = capacity_ - end_ % capacity_;
+  // A frame that does not fit before the ring's end is moved to its start.
+  const uint64_t skipped = length > to_end ? to_end : 0;
+  const uint64_t free = capacity_ - (end_ - consumed_);
+  return skipped + length + (control ? 0 : kControlReserve) <= free;
+}
+
+char* LogWriter::BeginFrame(size_t payload) {
+  frame_length_ = kFrameHeaderSize + payload;
+  const uint64_t length = AlignFrame(frame_length_);
+  if (batch_.bytes.empty()) batch_.position = end_;
+  const uint64_t to_end = capacity_ - end_ % capacity_;
+  if (length > to_end) {
+    const size_t at = batch_.bytes.size();
+    batch_.bytes.append(to_end, '\0');
+    if (to_end >= kFrameHeaderSize) {
+      SealFrame(key_, FrameType::kPad, 0, end_, sequence_++, consumed_sent_, 0, to_end,
+                &batch_.bytes[at]);
+    }
+    end_ += to_end;
+  }
+  frame_at_ = batch_.bytes.size();
+  batch_.bytes.resize(frame_at_ + length);
+  return &batch_.bytes[frame_at_ + kFrameHeaderSize];
+}
+
+void LogWriter::EndFrame(FrameType type, uint8_t flags, uint64_t call, uint64_t consumed) {
+  consumed_sent_ = consumed;
+  SealFrame(key_, type, flags, end_, sequence_++, consumed, call, frame_length_,
+            &batch_.bytes[frame_at_]);
+  end_ += AlignFrame(frame_length_);
+}
+
+void LogWriter::TakeBatch(Batch* batch) {
+  batch->bytes.clear();
+  std::swap(batch->bytes, batch_.bytes);
+  batch->position = batch_.position;
+}
+
+void LogWriter::OnConsumed(uint64_t position) { consumed_ = std::max(consumed_, position); }
+
+absl::Status LogWriter::Seal(absl::Status status) {
+  if (!status.ok() && sealed_.ok()) sealed_ = os::Annotate(status, "log sealed after failed write");
+  return status;
+}
+
+absl::Status LogWriter::Write(const Batch& batch) {
+  if (!sealed_.ok()) return sealed_;
+  const absl::string_view bytes = batch.bytes;
+  const uint64_t offset = batch.position % capacity_;
+  const size_t first = std::min<uint64_t>(bytes.size(), capacity_ - offset);
+  absl::Status status = file_->WriteAt(kHeadSize + offset, bytes.substr(0, first));
+  if (status.ok() && first < bytes.size()) {
+    status = file_->WriteAt(kHeadSize, bytes.substr(first));
+  }
+  if (!status.ok()) return Seal(status);
+  head_.flushed = batch.end();
+  return absl::OkStatus();
+}
+
+absl::Status LogWriter::WriteHead(WriterState state) {
+  if (!sealed_.ok()) return sealed_;
+  LogHead head = head_;
+  head.state = state;
+  ++head.counter;
+  if (absl::Status status = file_->WriteAt(0, EncodeHead(head)); !status.ok()) return Seal(status);
+  head_ = std::move(head);
+  return absl::OkStatus();
+}
+
+}  // namespace spoolrpc::log

@@ -1,0 +1,243 @@
+#include "spoolrpc/os/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "absl/strings/str_cat.h"
+#include "spoolrpc/os/error.h"
+
+namespace spoolrpc::os {
+namespace {
+
+// Repeats `call` while it is interrupted.
+template <class Call>
+auto Retrying(Call call) {
+  auto result = call();
+  while (result == -EINTR) result = call();
+  return result;
+}
+
+absl::Status Check(int result, absl::string_view operation, absl::string_view path) {
+  if (result < 0) return ErrnoToStatus(-result, operation, path);
+  return absl::OkStatus();
+}
+
+FileInfo ToFileInfo(const struct stat& s) {
+  FileInfo info;
+  info.type = S_ISREG(s.st_mode)   ? FileInfo::Type::kFile
+              : S_ISDIR(s.st_mode) ? FileInfo::Type::kDirectory
+                                   : FileInfo::Type::kOther;
+  info.device = s.st_dev;
+  info.inode = s.st_ino;
+  info.size = s.st_size;
+  info.mode = s.st_mode & 07777;
+  info.uid = s.st_uid;
+  info.gid = s.st_gid;
+  info.links = s.st_nlink;
+  info.modified_seconds = s.st_mtime;
+  return info;
+}
+
+}  // namespace
+
+absl::StatusOr<size_t> File::ReadAt(uint64_t offset, char* buffer, size_t count) const {
+  size_t have = 0;
+  while (have < count) {
+    const ssize_t got =
+        Retrying([&] { return calls_->Pread(fd_, buffer + have, count - have, offset + have); });
+    if (got < 0) return ErrnoToStatus(static_cast<int>(-got), "read", path_);
+    if (got == 0) break;
+    have += got;
+    // A direct read that ends within a block has met the end of the file, and may not go on at an
+    // unaligned offset.
+    if (have % 4096 != 0 && have < count) {
+      const ssize_t more = calls_->Pread(fd_, buffer + have, count - have, offset + have);
+      if (more <= 0) break;
+      have += more;
+    }
+  }
+  return have;
+}
+
+absl::Status File::WriteAt(uint64_t offset, absl::string_view data) const {
+  while (!data.empty()) {
+    const ssize_t put =
+        Retrying([&] { return calls_->Pwrite(fd_, data.data(), data.size(), offset); });
+    if (put < 0) return ErrnoToStatus(static_cast<int>(-put), "write", path_);
+    if (put == 0) return ErrnoToStatus(EIO, "write (nothing was written)", path_);
+    data.remove_prefix(put);
+    offset += put;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status File::SyncData() const {
+  return Check(Retrying([&] { return calls_->Fdatasync(fd_); }), "flush", path_);
+}
+
+absl::Status File::Sync() const {
+  return Check(Retrying([&] { return calls_->Fsync(fd_); }), "flush", path_);
+}
+
+absl::Status File::Allocate(uint64_t size) const {
+  return Check(Retrying([&] { return calls_->Fallocate(fd_, size); }), "allocate", path_);
+}
+
+absl::Status File::SetMode(uint32_t mode) const {
+  return Check(calls_->Fchmod(fd_, mode), "set mode of", path_);
+}
+
+absl::StatusOr<FileInfo> File::Stat() const {
+  struct stat s;
+  const int result = calls_->Fstat(fd_, &s);
+  if (result < 0) return ErrnoToStatus(-result, "stat", path_);
+  return ToFileInfo(s);
+}
+
+absl::StatusOr<std::unique_ptr<Mapping>> File::Map(size_t size) const {
+  void* address = nullptr;
+  const int result = calls_->Map(fd_, size, &address);
+  if (result < 0) return ErrnoToStatus(-result, "map", path_);
+  return std::make_unique<Mapping>(calls_, address, size);
+}
+
+absl::Status File::Close() {
+  const int fd = fd_;
+  fd_ = -1;
+  if (fd < 0) return absl::OkStatus();
+  return Check(calls_->Close(fd), "close", path_);
+}
+
+absl::StatusOr<std::unique_ptr<File>> OpenFile(SystemCalls* calls, const std::string& path,
+                                               const OpenOptions& options) {
+  int flags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+  switch (options.access) {
+    case OpenOptions::Access::kRead:
+      flags |= O_RDONLY;
+      break;
+    case OpenOptions::Access::kWrite:
+      flags |= O_WRONLY;
+      break;
+    case OpenOptions::Access::kReadWrite:
+      flags |= O_RDWR;
+      break;
+  }
+  if (options.create) flags |= O_CREAT | O_EXCL;
+  if (options.direct) flags |= O_DIRECT;
+  if (options.data_sync) flags |= O_DSYNC;
+  const int fd = Retrying([&] { return calls->Open(path.c_str(), flags, options.mode); });
+  if (fd < 0) return ErrnoToStatus(-fd, options.create ? "create" : "open", path);
+  return std::make_unique<File>(calls, fd, path);
+}
+
+absl::StatusOr<FileInfo> StatPath(SystemCalls* calls, const std::string& path) {
+  struct stat s;
+  const int result = Retrying([&] { return calls->Lstat(path.c_str(), &s); });
+  if (result < 0) return ErrnoToStatus(-result, "stat", path);
+  return ToFileInfo(s);
+}
+
+absl::Status MakeDirectory(SystemCalls* calls, const std::string& path, uint32_t mode) {
+  return Check(calls->Mkdir(path.c_str(), mode), "make directory", path);
+}
+
+absl::Status SetMode(SystemCalls* calls, const std::string& path, uint32_t mode) {
+  return Check(calls->Chmod(path.c_str(), mode), "set mode of", path);
+}
+
+absl::Status RemoveFile(SystemCalls* calls, const std::string& path) {
+  return Check(Retrying([&] { return calls->Unlink(path.c_str()); }), "remove", path);
+}
+
+absl::Status RemoveDirectory(SystemCalls* calls, const std::string& path) {
+  return Check(Retrying([&] { return calls->Rmdir(path.c_str()); }), "remove directory", path);
+}
+
+absl::Status RemoveTree(SystemCalls* calls, const std::string& path) {
+  const auto info = StatPath(calls, path);
+  if (absl::IsNotFound(info.status())) return absl::OkStatus();
+  if (!info.ok()) return info.status();
+  if (info->type != FileInfo::Type::kDirectory) {
+    const absl::Status removed = RemoveFile(calls, path);
+    return absl::IsNotFound(removed) ? absl::OkStatus() : removed;
+  }
+  // Others may remove the same tree, or still add to it, at the same time: go on over names that
+  // are gone, and report the first error that is none of that.
+  absl::Status first;
+  const auto names = ListDirectory(calls, path);
+  if (names.ok()) {
+    for (const std::string& name : *names) {
+      first.Update(RemoveTree(calls, absl::StrCat(path, "/", name)));
+    }
+  } else if (!absl::IsNotFound(names.status())) {
+    first = names.status();
+  }
+  const absl::Status removed = RemoveDirectory(calls, path);
+  if (!absl::IsNotFound(removed)) first.Update(removed);
+  return first;
+}
+
+absl::Status Rename(SystemCalls* calls, const std::string& from, const std::string& to) {
+  return Check(Retrying([&] { return calls->Rename(from.c_str(), to.c_str()); }), "rename to", to);
+}
+
+absl::Status Link(SystemCalls* calls, const std::string& from, const std::string& to) {
+  return Check(Retrying([&] { return calls->Link(from.c_str(), to.c_str()); }), "link to", to);
+}
+
+absl::StatusOr<std::vector<std::string>> ListDirectory(SystemCalls* calls,
+                                                       const std::string& path) {
+  std::vector<std::string> names;
+  const int result = Retrying([&] { return calls->List(path.c_str(), &names); });
+  if (result < 0) return ErrnoToStatus(-result, "list", path);
+  return names;
+}
+
+absl::Status SyncDirectory(SystemCalls* calls, const std::string& path) {
+  const int fd = Retrying(
+      [&] { return calls->Open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0); });
+  if (fd < 0) return ErrnoToStatus(-fd, "open", path);
+  File directory(calls, fd, path);
+  const absl::Status synced = directory.Sync();
+  // Some FUSE file systems have no fsync for directories; their entries are on the server at once.
+  const int error = ErrnoOf(synced);
+  if (error == EINVAL || error == ENOSYS || error == EOPNOTSUPP) return absl::OkStatus();
+  return synced;
+}
+
+absl::StatusOr<std::string> ReadWholeFile(SystemCalls* calls, const std::string& path,
+                                          size_t limit) {
+  auto file = OpenFile(calls, path, OpenOptions{});
+  if (!file.ok()) return file.status();
+  const auto info = (*file)->Stat();
+  if (!info.ok()) return info.status();
+  if (info->type != FileInfo::Type::kFile) {
+    return absl::FailedPreconditionError(absl::StrCat("read ", path, ": not a regular file"));
+  }
+  if (info->size > limit) {
+    return absl::DataLossError(absl::StrCat("read ", path, ": ", info->size,
+                                            " bytes, more than the ", limit, " that it may have"));
+  }
+  std::string content(info->size, '\0');
+  const auto got = (*file)->ReadAt(0, content.data(), content.size());
+  if (!got.ok()) return got.status();
+  content.resize(*got);
+  return content;
+}
+
+absl::Status WriteNewFile(SystemCalls* calls, const std::string& path, absl::string_view content,
+                          uint32_t mode, bool flush) {
+  OpenOptions options;
+  options.access = OpenOptions::Access::kWrite;
+  options.create = true;
+  options.mode = mode;
+  auto file = OpenFile(calls, path, options);
+  if (!file.ok()) return file.status();
+  if (absl::Status written = (*file)->WriteAt(0, content); !written.ok()) return written;
+  if (flush) {
+    if (absl::Status synced = (*file)->Sync(); !synced.ok()) return synced;
+  }
+  return (*file)->Close();
+}
+
+}  // namespace spoolrpc::os

@@ -1,0 +1,138 @@
+#include "spoolrpc/os/host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "spoolrpc/os/random.h"
+
+namespace spoolrpc::os {
+namespace {
+
+std::string FirstLine(const std::string& path) {
+  std::ifstream in(path);
+  std::string line;
+  std::getline(in, line);
+  return line;
+}
+
+// 0 if there is no such process, or it has ended and only waits for its parent.
+uint64_t StartTime(int64_t pid) {
+  const std::string line = FirstLine(absl::StrCat("/proc/", pid, "/stat"));
+  // The second field is the program's name in parentheses, and may hold anything.
+  const size_t close = line.rfind(')');
+  if (close == std::string::npos) return 0;
+  const std::vector<absl::string_view> fields =
+      absl::StrSplit(absl::string_view(line).substr(close + 1), ' ', absl::SkipEmpty());
+  uint64_t start = 0;
+  // Field 3, the state, is the first here; field 22 the 20th.
+  if (fields.size() < 20 || fields[0] == "Z" || fields[0] == "X" ||
+      !absl::SimpleAtoi(fields[19], &start)) {
+    return 0;
+  }
+  return start;
+}
+
+class RealHost final : public Host {
+ public:
+  RealHost() {
+    utsname names;
+    if (uname(&names) == 0) host_ = names.nodename;
+    boot_id_ = FirstLine("/proc/sys/kernel/random/boot_id");
+    struct stat s;
+    if (stat("/proc/self/ns/pid", &s) == 0) pid_namespace_ = s.st_ino;
+  }
+
+  ProcessId Self() const override {
+    ProcessId self;
+    self.host = host_;
+    self.boot_id = boot_id_;
+    self.pid = getpid();
+    self.start_time = StartTime(self.pid);
+    self.pid_namespace = pid_namespace_;
+    self.uid = geteuid();
+    return self;
+  }
+
+  Liveness Look(const ProcessId& process) const override {
+    if (!IsHere(process)) return Liveness::kUnknown;
+    return StartTime(process.pid) == process.start_time ? Liveness::kAlive : Liveness::kDead;
+  }
+
+  int OpenPidfd(const ProcessId& process) const override {
+    if (!IsHere(process)) return -1;
+    const int fd = static_cast<int>(syscall(SYS_pidfd_open, process.pid, 0));
+    if (fd < 0) return -1;
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    // The number may have been given to another process before the descriptor was opened.
+    if (StartTime(process.pid) != process.start_time) {
+      close(fd);
+      return -1;
+    }
+    return fd;
+  }
+
+  int Cpus() const override {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
+    return std::max(1, CPU_COUNT(&set));
+  }
+
+ private:
+  bool IsHere(const ProcessId& process) const {
+    return !boot_id_.empty() && process.boot_id == boot_id_ && process.pid > 0 &&
+           process.start_time != 0 && pid_namespace_ != 0 &&
+           process.pid_namespace == pid_namespace_;
+  }
+
+  std::string host_;
+  std::string boot_id_;
+  uint64_t pid_namespace_ = 0;
+};
+
+}  // namespace
+
+Host* Host::Real() {
+  static RealHost* const host = new RealHost;
+  return host;
+}
+
+bool SameHost(const ProcessId& a, const ProcessId& b) {
+  return !a.boot_id.empty() && a.boot_id == b.boot_id && a.pid_namespace == b.pid_namespace;
+}
+
+std::string TemporaryName(const ProcessId& self) {
+  return absl::StrCat(".tmp-", absl::string_view(self.boot_id).substr(0, 8), "-",
+                      self.pid_namespace, "-", self.pid, "-", self.start_time, "-", absl::BytesToHexString(RandomBytes(8)));
+}
+
+Liveness LookAtMaker(const Host& host, absl::string_view temporary_name) {
+  if (!absl::ConsumePrefix(&temporary_name, ".tmp-")) return Liveness::kUnknown;
+  const std::vector<absl::string_view> parts = absl::StrSplit(temporary_name, '-');
+  ProcessId maker = host.Self();
+  if (parts.size() != 5 || parts[0].size() != 8 ||
+      parts[0] != absl::string_view(maker.boot_id).substr(0, 8) ||
+      !absl::SimpleAtoi(parts[1], &maker.pid_namespace) ||
+      !absl::SimpleAtoi(parts[2], &maker.pid) || !absl::SimpleAtoi(parts[3], &maker.start_time)) {
+    return Liveness::kUnknown;
+  }
+  return host.Look(maker);
+}
+
+}  // namespace spoolrpc::os
