@@ -84,3 +84,81 @@ wait_until() {
     sleep 0.1
   done
 }
+
+# ---- For the FUSE file systems, whose harnesses run themselves a second time inside the private world
+# (NODES_STAGE=inside): outside they read the options and install packages, inside they mount and run the command.
+
+# parse_options SCRIPT ARGUMENT...: sets keep, limit, command and exports NODES_DIR and NODES_MOUNT_OPTIONS.
+# Options that are not common to all go to the script's own_option NAME VALUE, which fails if it does not know one.
+parse_options() {
+  local script=$1 directory='' mount_options=''
+  shift
+  keep=0 limit=0
+  while (($#)); do
+    case $1 in
+      --keep) keep=1 && shift && continue ;;
+      --) shift && break ;;
+      --*) (($# > 1)) || usage "$script" "$1 needs a value" ;;
+      *) break ;;
+    esac
+    case $1 in
+      --dir) directory=$2 ;;
+      --timeout) limit=$2 ;;
+      --mount-opts) mount_options+=,$2 ;;
+      *) own_option "$1" "$2" || usage "$script" "unknown option $1" ;;
+    esac
+    shift 2
+  done
+  (($#)) || usage "$script" "no command"
+  command=("$@")
+  require_root
+  require_fuse
+  if [[ -z $directory ]]; then directory=$(mktemp -d "${TMPDIR:-/tmp}/${harness%.sh}.XXXXXX"); fi
+  mkdir -p "$directory"/{node1,node2,log,bin}
+  NODES_DIR=$(realpath "$directory")
+  export NODES_DIR NODES_MOUNT_OPTIONS=$mount_options
+}
+
+# enter_private SCRIPT: runs the inside half with the command, tidies up and ends with the command's status.
+enter_private() {
+  local status=0
+  NODES_STAGE=inside run_private "$limit" "$(realpath "$1")" "${command[@]}" || status=$?
+  if ((status == 124 && limit)); then echo "$harness: ended after $limit s (--timeout)" >&2; fi
+  if ((keep)); then echo "$harness: kept $NODES_DIR" >&2; else remove_tree "$NODES_DIR"; fi
+  exit "$status"
+}
+
+# Ends the inside half with the last words of every log.
+fail_with_logs() {
+  tail -n 5 "$NODES_DIR"/log/* >&2 || true
+  fail "$@"
+}
+
+# define_helper NAME: makes the text on stdin a program on the command's PATH.
+define_helper() {
+  cat >"$NODES_DIR/bin/$1"
+  chmod +x "$NODES_DIR/bin/$1"
+}
+
+# run_inside COMMAND...: mounts both nodes with the helper `remount`, runs the command and ends with its status.
+run_inside() {
+  local node status=0
+  define_helper on <<'ON'
+#!/bin/sh
+# on I COMMAND...: as under nfs.sh; here both nodes share one network.
+shift
+exec "$@"
+ON
+  export PATH=$NODES_DIR/bin:$PATH NODES=2 NODE1=$NODES_DIR/node1 NODE2=$NODES_DIR/node2
+  unset NODES_STAGE
+  for node in 1 2; do
+    remount "$node" || fail_with_logs "cannot mount node $node"
+  done
+  NODE1_PID=$(<"$NODES_DIR/node1.pid")
+  NODE2_PID=$(<"$NODES_DIR/node2.pid")
+  export NODE1_PID NODE2_PID
+  if declare -F await_ready >/dev/null; then await_ready; fi
+  "$@" || status=$?
+  umount -l "$NODE1" "$NODE2" 2>/dev/null || true
+  exit "$status"
+}
