@@ -16,8 +16,6 @@ constexpr absl::string_view kErrnoUrl = "spoolrpc/errno";
 absl::StatusCode CodeOf(int error) {
   switch (error) {
     case ENOENT:
-    case ENODEV:
-    case ENXIO:
     case ESRCH:
       return absl::StatusCode::kNotFound;
     case EEXIST:
@@ -41,6 +39,10 @@ absl::StatusCode CodeOf(int error) {
     case EBUSY:
     case ETXTBSY:
     case EXDEV:
+    // What open says of a socket, a device, or a FIFO that nobody reads: the name is there, but it
+    // is none of ours.
+    case ENODEV:
+    case ENXIO:
       return absl::StatusCode::kFailedPrecondition;
     case EINVAL:
     case ENAMETOOLONG:
@@ -57,7 +59,14 @@ absl::StatusCode CodeOf(int error) {
     case ENOTCONN:
     case ETIMEDOUT:
     case EHOSTDOWN:
+    case EHOSTUNREACH:
     case ENETDOWN:
+    case ENETUNREACH:
+    case ECONNREFUSED:
+    case ECONNRESET:
+    case ECONNABORTED:
+    case ESHUTDOWN:
+    case EREMOTEIO:
       return absl::StatusCode::kUnavailable;
     default:
       return absl::StatusCode::kUnknown;

@@ -38,6 +38,52 @@ FileInfo ToFileInfo(const struct stat& s) {
   return info;
 }
 
+constexpr int kOpenDirectoryFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+// Deeper than any tree of a spool. A hostile one costs a descriptor and a stack frame a level.
+constexpr int kMaxTreeDepth = 32;
+
+absl::Status GoneIsFine(absl::Status status) {
+  return absl::IsNotFound(status) ? absl::OkStatus() : status;
+}
+
+// Removes what is in the directory that `fd` holds open; `path` is for messages alone. Whoever owns
+// a directory of the tree can replace it by a symbolic link at any moment: names are looked up only
+// in directories held open, so that nothing outside the tree is ever removed. Others may remove the
+// same tree, or still add to it, at the same time: it goes on over names that are gone, and returns
+// the first error that is none of that.
+absl::Status RemoveAllIn(SystemCalls* calls, int fd, const std::string& path, int depth) {
+  std::vector<std::string> names;
+  const int listed = Retrying([&] { return calls->ListAt(fd, &names); });
+  if (listed == -ENOENT) return absl::OkStatus();
+  if (listed < 0) return ErrnoToStatus(-listed, "list", path);
+  absl::Status first;
+  for (const std::string& name : names) {
+    const std::string child = absl::StrCat(path, "/", name);
+    const int removed = Retrying([&] { return calls->UnlinkAt(fd, name.c_str(), 0); });
+    if (removed != -EISDIR) {
+      first.Update(GoneIsFine(Check(removed, "remove", child)));
+      continue;
+    }
+    if (depth == kMaxTreeDepth) {
+      first.Update(absl::FailedPreconditionError(
+          absl::StrCat("remove ", child, ": more than ", kMaxTreeDepth, " directories deep")));
+      continue;
+    }
+    const int inner =
+        Retrying([&] { return calls->OpenAt(fd, name.c_str(), kOpenDirectoryFlags); });
+    if (inner < 0) {
+      first.Update(GoneIsFine(Check(inner, "open", child)));
+      continue;
+    }
+    first.Update(RemoveAllIn(calls, inner, child, depth + 1));
+    calls->Close(inner);
+    first.Update(
+        GoneIsFine(Check(Retrying([&] { return calls->UnlinkAt(fd, name.c_str(), AT_REMOVEDIR); }),
+                         "remove directory", child)));
+  }
+  return first;
+}
+
 }  // namespace
 
 absl::StatusOr<size_t> File::ReadAt(uint64_t offset, char* buffer, size_t count) const {
@@ -45,16 +91,12 @@ absl::StatusOr<size_t> File::ReadAt(uint64_t offset, char* buffer, size_t count)
   while (have < count) {
     const ssize_t got =
         Retrying([&] { return calls_->Pread(fd_, buffer + have, count - have, offset + have); });
-    if (got < 0) return ErrnoToStatus(static_cast<int>(-got), "read", path_);
     if (got == 0) break;
+    // A direct read that ended within a block has met the end of the file; some file systems then
+    // refuse to go on at an offset that is not a multiple of the block.
+    if (got == -EINVAL && have % 512 != 0) break;
+    if (got < 0) return ErrnoToStatus(static_cast<int>(-got), "read", path_);
     have += got;
-    // A direct read that ends within a block has met the end of the file, and may not go on at an
-    // unaligned offset.
-    if (have % 4096 != 0 && have < count) {
-      const ssize_t more = calls_->Pread(fd_, buffer + have, count - have, offset + have);
-      if (more <= 0) break;
-      have += more;
-    }
   }
   return have;
 }
@@ -84,19 +126,19 @@ absl::Status File::Allocate(uint64_t size) const {
 }
 
 absl::Status File::SetMode(uint32_t mode) const {
-  return Check(calls_->Fchmod(fd_, mode), "set mode of", path_);
+  return Check(Retrying([&] { return calls_->Fchmod(fd_, mode); }), "set mode of", path_);
 }
 
 absl::StatusOr<FileInfo> File::Stat() const {
   struct stat s;
-  const int result = calls_->Fstat(fd_, &s);
+  const int result = Retrying([&] { return calls_->Fstat(fd_, &s); });
   if (result < 0) return ErrnoToStatus(-result, "stat", path_);
   return ToFileInfo(s);
 }
 
 absl::StatusOr<std::unique_ptr<Mapping>> File::Map(size_t size) const {
   void* address = nullptr;
-  const int result = calls_->Map(fd_, size, &address);
+  const int result = Retrying([&] { return calls_->Map(fd_, size, &address); });
   if (result < 0) return ErrnoToStatus(-result, "map", path_);
   return std::make_unique<Mapping>(calls_, address, size);
 }
@@ -127,7 +169,12 @@ absl::StatusOr<std::unique_ptr<File>> OpenFile(SystemCalls* calls, const std::st
   if (options.data_sync) flags |= O_DSYNC;
   const int fd = Retrying([&] { return calls->Open(path.c_str(), flags, options.mode); });
   if (fd < 0) return ErrnoToStatus(-fd, options.create ? "create" : "open", path);
-  return std::make_unique<File>(calls, fd, path);
+  auto file = std::make_unique<File>(calls, fd, path);
+  // The umask may have taken away what a group was to have.
+  if (options.create && (options.mode & 077) != 0) {
+    if (absl::Status set = file->SetMode(options.mode); !set.ok()) return set;
+  }
+  return file;
 }
 
 absl::StatusOr<FileInfo> StatPath(SystemCalls* calls, const std::string& path) {
@@ -138,11 +185,11 @@ absl::StatusOr<FileInfo> StatPath(SystemCalls* calls, const std::string& path) {
 }
 
 absl::Status MakeDirectory(SystemCalls* calls, const std::string& path, uint32_t mode) {
-  return Check(calls->Mkdir(path.c_str(), mode), "make directory", path);
+  return Check(Retrying([&] { return calls->Mkdir(path.c_str(), mode); }), "make directory", path);
 }
 
 absl::Status SetMode(SystemCalls* calls, const std::string& path, uint32_t mode) {
-  return Check(calls->Chmod(path.c_str(), mode), "set mode of", path);
+  return Check(Retrying([&] { return calls->Chmod(path.c_str(), mode); }), "set mode of", path);
 }
 
 absl::Status RemoveFile(SystemCalls* calls, const std::string& path) {
@@ -157,32 +204,24 @@ absl::Status RemoveTree(SystemCalls* calls, const std::string& path) {
   const auto info = StatPath(calls, path);
   if (absl::IsNotFound(info.status())) return absl::OkStatus();
   if (!info.ok()) return info.status();
-  if (info->type != FileInfo::Type::kDirectory) {
-    const absl::Status removed = RemoveFile(calls, path);
-    return absl::IsNotFound(removed) ? absl::OkStatus() : removed;
-  }
-  // Others may remove the same tree, or still add to it, at the same time: go on over names that
-  // are gone, and report the first error that is none of that.
-  absl::Status first;
-  const auto names = ListDirectory(calls, path);
-  if (names.ok()) {
-    for (const std::string& name : *names) {
-      first.Update(RemoveTree(calls, absl::StrCat(path, "/", name)));
-    }
-  } else if (!absl::IsNotFound(names.status())) {
-    first = names.status();
-  }
-  const absl::Status removed = RemoveDirectory(calls, path);
-  if (!absl::IsNotFound(removed)) first.Update(removed);
+  if (info->type != FileInfo::Type::kDirectory) return GoneIsFine(RemoveFile(calls, path));
+  const int fd = Retrying([&] { return calls->Open(path.c_str(), kOpenDirectoryFlags, 0); });
+  if (fd == -ENOENT) return absl::OkStatus();
+  if (fd < 0) return ErrnoToStatus(-fd, "open", path);
+  absl::Status first = RemoveAllIn(calls, fd, path, 1);
+  calls->Close(fd);
+  first.Update(GoneIsFine(RemoveDirectory(calls, path)));
   return first;
 }
 
 absl::Status Rename(SystemCalls* calls, const std::string& from, const std::string& to) {
-  return Check(Retrying([&] { return calls->Rename(from.c_str(), to.c_str()); }), "rename to", to);
+  return Check(Retrying([&] { return calls->Rename(from.c_str(), to.c_str()); }),
+               absl::StrCat("rename ", from, " to"), to);
 }
 
 absl::Status Link(SystemCalls* calls, const std::string& from, const std::string& to) {
-  return Check(Retrying([&] { return calls->Link(from.c_str(), to.c_str()); }), "link to", to);
+  return Check(Retrying([&] { return calls->Link(from.c_str(), to.c_str()); }),
+               absl::StrCat("link ", from, " to"), to);
 }
 
 absl::StatusOr<std::vector<std::string>> ListDirectory(SystemCalls* calls,
@@ -194,8 +233,8 @@ absl::StatusOr<std::vector<std::string>> ListDirectory(SystemCalls* calls,
 }
 
 absl::Status SyncDirectory(SystemCalls* calls, const std::string& path) {
-  const int fd = Retrying(
-      [&] { return calls->Open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0); });
+  const int fd =
+      Retrying([&] { return calls->Open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0); });
   if (fd < 0) return ErrnoToStatus(-fd, "open", path);
   File directory(calls, fd, path);
   const absl::Status synced = directory.Sync();

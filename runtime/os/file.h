@@ -20,8 +20,8 @@ struct FileInfo {
   Type type;
   uint64_t device;
   uint64_t inode;
-  uint64_t size;   // bytes
-  uint32_t mode;   // permission bits, setuid, setgid and sticky included
+  uint64_t size;  // bytes
+  uint32_t mode;  // permission bits, setuid, setgid and sticky included
   uint32_t uid;
   uint32_t gid;
   uint64_t links;
@@ -33,7 +33,7 @@ struct OpenOptions {
   Access access = Access::kRead;
   // Create it; an error if anything of the name exists.
   bool create = false;
-  uint32_t mode = 0600;  // of a created file
+  uint32_t mode = 0600;  // of a created file, whatever the umask is
   // O_DIRECT: offsets, lengths and buffers must be multiples of 4096.
   bool direct = false;
   // O_DSYNC: a write returns when it is on the file system's server.
@@ -107,13 +107,13 @@ absl::Status MakeDirectory(SystemCalls* calls, const std::string& path, uint32_t
 absl::Status SetMode(SystemCalls* calls, const std::string& path, uint32_t mode);
 absl::Status RemoveFile(SystemCalls* calls, const std::string& path);
 absl::Status RemoveDirectory(SystemCalls* calls, const std::string& path);
-// Removes `path` and all below it; what is gone already is no error. Follows no symbolic link.
+// Removes `path` and all below it; what is gone already is no error. Follows no symbolic link, not
+// even one that takes a directory's place meanwhile. Refuses trees deeper than 32 directories.
 absl::Status RemoveTree(SystemCalls* calls, const std::string& path);
 absl::Status Rename(SystemCalls* calls, const std::string& from, const std::string& to);
 absl::Status Link(SystemCalls* calls, const std::string& from, const std::string& to);
 // The names in a directory, opened anew.
-absl::StatusOr<std::vector<std::string>> ListDirectory(SystemCalls* calls,
-                                                       const std::string& path);
+absl::StatusOr<std::vector<std::string>> ListDirectory(SystemCalls* calls, const std::string& path);
 // Flushes a directory's entries (fsync of the directory).
 absl::Status SyncDirectory(SystemCalls* calls, const std::string& path);
 // The whole file, which must be a regular one of at most `limit` bytes.

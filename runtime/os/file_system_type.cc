@@ -19,15 +19,12 @@ struct KnownType {
 
 // Magic numbers: statfs(2), and the file systems' own documentation for those it leaves out.
 constexpr KnownType kKnownTypes[] = {
-    {0xEF53, "ext4", true},         {0x01021994, "tmpfs", true},
-    {0x58465342, "xfs", true},      {0x9123683E, "btrfs", true},
-    {0x2FC12FC1, "zfs", true},      {0xF2F52010, "f2fs", true},
-    {0xCA451A4E, "bcachefs", true}, {0x858458F6, "ramfs", true},
-    {0x6969, "nfs", false},         {0x65735546, "fuse", false},
-    {0x0BD00BD0, "lustre", false},  {0x47504653, "gpfs", false},
-    {0x19830326, "beegfs", false},  {0x00C36400, "ceph", false},
-    {0xFF534D42, "cifs", false},    {0xFE534D42, "smb2", false},
-    {0x01021997, "9p", false},      {0x794C7630, "overlayfs", true},
+    {0xEF53, "ext4", true},         {0x01021994, "tmpfs", true},   {0x58465342, "xfs", true},
+    {0x9123683E, "btrfs", true},    {0x2FC12FC1, "zfs", true},     {0xF2F52010, "f2fs", true},
+    {0xCA451A4E, "bcachefs", true}, {0x858458F6, "ramfs", true},   {0x6969, "nfs", false},
+    {0x65735546, "fuse", false},    {0x0BD00BD0, "lustre", false}, {0x47504653, "gpfs", false},
+    {0x19830326, "beegfs", false},  {0x00C36400, "ceph", false},   {0xFF534D42, "cifs", false},
+    {0xFE534D42, "smb2", false},    {0x01021997, "9p", false},     {0x794C7630, "overlayfs", true},
 };
 
 }  // namespace

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <limits>
 #include <vector>
 
 #include "absl/strings/escaping.h"
@@ -32,21 +33,46 @@ std::string FirstLine(const std::string& path) {
   return line;
 }
 
-// 0 if there is no such process, or it has ended and only waits for its parent.
-uint64_t StartTime(int64_t pid) {
+struct ProcessLook {
+  enum { kRuns, kEnded, kHidden } state;
+  uint64_t start_time = 0;  // for kRuns
+};
+
+ProcessLook LookAtProcess(int64_t pid) {
   const std::string line = FirstLine(absl::StrCat("/proc/", pid, "/stat"));
   // The second field is the program's name in parentheses, and may hold anything.
   const size_t close = line.rfind(')');
-  if (close == std::string::npos) return 0;
+  if (close == std::string::npos) {
+    // Mounted with hidepid, /proc shows only one's own processes: ask whether there is one.
+    const bool none = pid > std::numeric_limits<pid_t>::max() ||
+                      (kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH);
+    return {none ? ProcessLook::kEnded : ProcessLook::kHidden};
+  }
   const std::vector<absl::string_view> fields =
       absl::StrSplit(absl::string_view(line).substr(close + 1), ' ', absl::SkipEmpty());
-  uint64_t start = 0;
-  // Field 3, the state, is the first here; field 22 the 20th.
-  if (fields.size() < 20 || fields[0] == "Z" || fields[0] == "X" ||
-      !absl::SimpleAtoi(fields[19], &start)) {
+  // Field 3, the state, is the first here; field 20, the number of threads, the 18th; field 22 the
+  // 20th.
+  ProcessLook look{ProcessLook::kRuns};
+  int threads = 0;
+  if (fields.size() < 20 || !absl::SimpleAtoi(fields[17], &threads) ||
+      !absl::SimpleAtoi(fields[19], &look.start_time)) {
+    return {ProcessLook::kHidden};
+  }
+  // A zombie has ended and waits for its parent, unless only its first thread has ended.
+  if (fields[0] == "X" || (fields[0] == "Z" && threads <= 1)) return {ProcessLook::kEnded};
+  return look;
+}
+
+uint64_t OwnPidNamespace() {
+  // A /proc of another namespace would show us other processes under our numbers.
+  char self[32];
+  const ssize_t length = readlink("/proc/self", self, sizeof(self));
+  int64_t pid = 0;
+  if (length <= 0 || !absl::SimpleAtoi(absl::string_view(self, length), &pid) || pid != getpid()) {
     return 0;
   }
-  return start;
+  struct stat s;
+  return stat("/proc/self/ns/pid", &s) == 0 ? s.st_ino : 0;
 }
 
 class RealHost final : public Host {
@@ -55,8 +81,6 @@ class RealHost final : public Host {
     utsname names;
     if (uname(&names) == 0) host_ = names.nodename;
     boot_id_ = FirstLine("/proc/sys/kernel/random/boot_id");
-    struct stat s;
-    if (stat("/proc/self/ns/pid", &s) == 0) pid_namespace_ = s.st_ino;
   }
 
   ProcessId Self() const override {
@@ -64,15 +88,20 @@ class RealHost final : public Host {
     self.host = host_;
     self.boot_id = boot_id_;
     self.pid = getpid();
-    self.start_time = StartTime(self.pid);
-    self.pid_namespace = pid_namespace_;
+    self.start_time = LookAtProcess(self.pid).start_time;
+    self.pid_namespace = OwnPidNamespace();
     self.uid = geteuid();
     return self;
   }
 
   Liveness Look(const ProcessId& process) const override {
     if (!IsHere(process)) return Liveness::kUnknown;
-    return StartTime(process.pid) == process.start_time ? Liveness::kAlive : Liveness::kDead;
+    const auto look = LookAtProcess(process.pid);
+    if (look.state == ProcessLook::kHidden) return Liveness::kUnknown;
+    // Another start time: the number was given to another process.
+    return look.state == ProcessLook::kRuns && look.start_time == process.start_time
+               ? Liveness::kAlive
+               : Liveness::kDead;
   }
 
   int OpenPidfd(const ProcessId& process) const override {
@@ -81,7 +110,8 @@ class RealHost final : public Host {
     if (fd < 0) return -1;
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     // The number may have been given to another process before the descriptor was opened.
-    if (StartTime(process.pid) != process.start_time) {
+    const auto look = LookAtProcess(process.pid);
+    if (look.state != ProcessLook::kRuns || look.start_time != process.start_time) {
       close(fd);
       return -1;
     }
@@ -97,13 +127,12 @@ class RealHost final : public Host {
  private:
   bool IsHere(const ProcessId& process) const {
     return !boot_id_.empty() && process.boot_id == boot_id_ && process.pid > 0 &&
-           process.start_time != 0 && pid_namespace_ != 0 &&
-           process.pid_namespace == pid_namespace_;
+           process.start_time != 0 && process.pid_namespace != 0 &&
+           process.pid_namespace == OwnPidNamespace();
   }
 
   std::string host_;
   std::string boot_id_;
-  uint64_t pid_namespace_ = 0;
 };
 
 }  // namespace
@@ -114,12 +143,14 @@ Host* Host::Real() {
 }
 
 bool SameHost(const ProcessId& a, const ProcessId& b) {
-  return !a.boot_id.empty() && a.boot_id == b.boot_id && a.pid_namespace == b.pid_namespace;
+  return !a.boot_id.empty() && a.boot_id == b.boot_id && a.pid_namespace != 0 &&
+         a.pid_namespace == b.pid_namespace;
 }
 
 std::string TemporaryName(const ProcessId& self) {
   return absl::StrCat(".tmp-", absl::string_view(self.boot_id).substr(0, 8), "-",
-                      self.pid_namespace, "-", self.pid, "-", self.start_time, "-", absl::BytesToHexString(RandomBytes(8)));
+                      self.pid_namespace, "-", self.pid, "-", self.start_time, "-",
+                      absl::BytesToHexString(RandomBytes(8)));
 }
 
 Liveness LookAtMaker(const Host& host, absl::string_view temporary_name) {

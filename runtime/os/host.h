@@ -44,13 +44,15 @@ class Host {
   static Host* Real();
 };
 
-// Both could ask the kernel about each other: equal boot ids (not empty) and pid namespaces.
+// Both could ask the kernel about each other: equal boot ids (not empty) and pid namespaces
+// (not 0).
 bool SameHost(const ProcessId& a, const ProcessId& b);
 
 // ".tmp-BOOT-NAMESPACE-PID-START-RANDOM" of `self`: a temporary name that says who made it.
 std::string TemporaryName(const ProcessId& self);
 
-// Whether the maker of a TemporaryName() lives, as far as `host` can tell. kUnknown for other names.
+// Whether the maker of a TemporaryName() lives, as far as `host` can tell. kUnknown for other
+// names.
 Liveness LookAtMaker(const Host& host, absl::string_view temporary_name);
 
 }  // namespace spoolrpc::os

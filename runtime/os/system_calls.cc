@@ -16,6 +16,27 @@ T OrErrno(T result) {
   return result < 0 ? static_cast<T>(-errno) : result;
 }
 
+// Appends the names in the directory `fd` to `names`, and closes it. 0 or -errno.
+int ListAndClose(int fd, std::vector<std::string>* names) {
+  DIR* const directory = fdopendir(fd);
+  if (directory == nullptr) {
+    const int error = errno;
+    close(fd);
+    return -error;
+  }
+  for (;;) {
+    errno = 0;
+    const dirent* const entry = readdir(directory);
+    if (entry == nullptr) break;
+    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+      names->emplace_back(entry->d_name);
+    }
+  }
+  const int error = errno;
+  closedir(directory);
+  return -error;
+}
+
 class RealSystemCalls final : public SystemCalls {
  public:
   int Open(const char* path, int flags, mode_t mode) override {
@@ -42,9 +63,7 @@ class RealSystemCalls final : public SystemCalls {
   int Unmap(void* address, size_t length) override { return OrErrno(munmap(address, length)); }
 
   int Lstat(const char* path, struct stat* info) override { return OrErrno(lstat(path, info)); }
-  int Statfs(const char* path, struct statfs* info) override {
-    return OrErrno(statfs(path, info));
-  }
+  int Statfs(const char* path, struct statfs* info) override { return OrErrno(statfs(path, info)); }
   int Mkdir(const char* path, mode_t mode) override { return OrErrno(mkdir(path, mode)); }
   int Chmod(const char* path, mode_t mode) override { return OrErrno(chmod(path, mode)); }
   int Rmdir(const char* path) override { return OrErrno(rmdir(path)); }
@@ -54,24 +73,19 @@ class RealSystemCalls final : public SystemCalls {
   int List(const char* path, std::vector<std::string>* names) override {
     names->clear();
     const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0) return -errno;
-    DIR* const directory = fdopendir(fd);
-    if (directory == nullptr) {
-      const int error = errno;
-      close(fd);
-      return -error;
-    }
-    for (;;) {
-      errno = 0;
-      const dirent* const entry = readdir(directory);
-      if (entry == nullptr) break;
-      if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
-        names->emplace_back(entry->d_name);
-      }
-    }
-    const int error = errno;
-    closedir(directory);
-    return -error;
+    return fd < 0 ? -errno : ListAndClose(fd, names);
+  }
+
+  int OpenAt(int directory, const char* name, int flags) override {
+    return OrErrno(openat(directory, name, flags));
+  }
+  int UnlinkAt(int directory, const char* name, int flags) override {
+    return OrErrno(unlinkat(directory, name, flags));
+  }
+  int ListAt(int directory, std::vector<std::string>* names) override {
+    names->clear();
+    const int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? -errno : ListAndClose(fd, names);
   }
 };
 
