@@ -1,4 +1,5 @@
-// The numbers of the log format (docs/format.md, sections 3 and 4). Changing one changes the format.
+// The numbers of the log format (docs/format.md, sections 3 and 4). Changing one changes the
+// format.
 #ifndef SPOOLRPC_LOG_FORMAT_H_
 #define SPOOLRPC_LOG_FORMAT_H_
 

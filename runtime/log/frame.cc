@@ -46,8 +46,8 @@ FrameKey::FrameKey(absl::string_view session_id, Direction direction) {
 }
 
 uint64_t FrameKey::Checksum(const char* frame, size_t length, uint64_t position) const {
-  const uint64_t seed = key_ ^ (position * 0x9E3779B97F4A7C15ull) ^
-                        (Load<uint64_t>(frame) * 0xC2B2AE3D27D4EB4Full);
+  const uint64_t seed =
+      key_ ^ (position * 0x9E3779B97F4A7C15ull) ^ (Load<uint64_t>(frame) * 0xC2B2AE3D27D4EB4Full);
   return XXH3_64bits_withSeed(frame + kSequenceOffset, length - kSequenceOffset, seed);
 }
 

@@ -5,19 +5,25 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
 #include "spoolrpc/os/error.h"
 
 namespace spoolrpc::log {
 
 absl::Status CreateLogFile(os::SystemCalls* calls, const std::string& path, const LogHead& head,
                            const FileAccess& access, uint32_t mode) {
+  std::string block = EncodeHead(head);
+  if (const auto decoded = DecodeHead(block); !decoded.ok() || decoded->id != head.id) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("create log ", path, ": ",
+                     decoded.ok() ? "the id has not 16 bytes" : decoded.status().message()));
+  }
   os::OpenOptions options;
   options.access = os::OpenOptions::Access::kWrite;
   options.create = true;
   options.mode = mode;
   auto file = os::OpenFile(calls, path, options);
   if (!file.ok()) return file.status();
-  std::string block = EncodeHead(head);
   block.resize(kHeadSize, '\0');
   uint64_t remaining =
       head.direction == Direction::kLease ? kLeaseFileSize - kHeadSize : head.capacity;
@@ -57,7 +63,8 @@ absl::StatusOr<std::unique_ptr<os::File>> OpenLogForReading(os::SystemCalls* cal
   options.direct = access.direct_reads;
   *direct = access.direct_reads;
   auto file = os::OpenFile(calls, path, options);
-  if (!file.ok() && options.direct && os::ErrnoOf(file.status()) == EINVAL) {
+  const int error = file.ok() ? 0 : os::ErrnoOf(file.status());
+  if (options.direct && (error == EINVAL || error == EOPNOTSUPP)) {
     options.direct = false;
     *direct = false;
     file = os::OpenFile(calls, path, options);

@@ -11,7 +11,8 @@
 
 namespace spoolrpc::log {
 
-// How this side reads and writes live files. Chosen once per spool and process from the file system.
+// How this side reads and writes live files. Chosen once per spool and process from the file
+// system.
 struct FileAccess {
   // Read through held O_DIRECT descriptors, in aligned blocks.
   bool direct_reads = false;
@@ -22,7 +23,9 @@ struct FileAccess {
 };
 
 // Creates `path`, writes `head` and a ring of zeros (or for a lease, kLeaseFileSize bytes), and
-// flushes it if `access` says so. The file is not yet anybody's: publish it by a rename.
+// flushes it if `access` says so. The file is not yet anybody's: publish it by a rename. After an
+// error a part of it may be left under that name. INVALID_ARGUMENT for a head that no reader would
+// accept: an id that has not 16 bytes, or a capacity out of bounds.
 absl::Status CreateLogFile(os::SystemCalls* calls, const std::string& path, const LogHead& head,
                            const FileAccess& access, uint32_t mode);
 
@@ -33,8 +36,7 @@ absl::StatusOr<std::unique_ptr<os::File>> OpenLogForWriting(os::SystemCalls* cal
 // Falls back to plain reading where the file system refuses O_DIRECT; `*direct` says which it is.
 absl::StatusOr<std::unique_ptr<os::File>> OpenLogForReading(os::SystemCalls* calls,
                                                             const std::string& path,
-                                                            const FileAccess& access,
-                                                            bool* direct);
+                                                            const FileAccess& access, bool* direct);
 
 // A buffer that O_DIRECT accepts. Not thread-safe; meant to be one per thread.
 class AlignedBuffer {

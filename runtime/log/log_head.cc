@@ -66,9 +66,10 @@ absl::StatusOr<LogHead> DecodeHead(absl::string_view bytes) {
   head.counter = Load<uint64_t>(bytes, 40);
   head.flushed = Load<uint64_t>(bytes, 48);
   head.term_ns = Load<uint64_t>(bytes, 56);
-  const bool ring = head.direction != Direction::kLease;
-  if (ring && (head.capacity < kMinCapacity || head.capacity > kMaxCapacity ||
-               head.capacity % kHeadSize != 0)) {
+  const bool has_ring = head.direction != Direction::kLease;
+  if (has_ring ? head.capacity < kMinCapacity || head.capacity > kMaxCapacity ||
+                     head.capacity % kHeadSize != 0
+               : head.capacity != 0) {
     return absl::DataLossError(absl::StrCat("log head: capacity ", head.capacity));
   }
   return head;

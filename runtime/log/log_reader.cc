@@ -17,25 +17,12 @@ absl::Status Refuse(const std::string& path, absl::string_view why) {
   return absl::FailedPreconditionError(absl::StrCat("open log ", path, ": ", why));
 }
 
-}  // namespace
-
-LogReader::LogReader(os::SystemCalls* calls, std::string path, const LogHead& head,
-                     const FileAccess& access)
-    : calls_(calls),
-      path_(std::move(path)),
-      access_(access),
-      key_(head.id, head.direction),
-      capacity_(head.capacity),
-      max_length_(MaxFrameLength(head.capacity)) {}
-
-absl::StatusOr<std::unique_ptr<LogReader>> LogReader::Open(os::SystemCalls* calls,
-                                                           const std::string& path,
-                                                           const std::string& id,
-                                                           Direction direction, uint32_t owner,
-                                                           const FileAccess& access,
-                                                           AlignedBuffer* buffer) {
-  bool direct = false;
-  auto file = OpenLogForReading(calls, path, access, &direct);
+// Opens a file that another user may have made: what it is and whose is looked at first.
+absl::StatusOr<std::unique_ptr<os::File>> OpenChecked(os::SystemCalls* calls,
+                                                      const std::string& path, uint32_t owner,
+                                                      const FileAccess& access, bool* direct,
+                                                      uint64_t* size) {
+  auto file = OpenLogForReading(calls, path, access, direct);
   if (!file.ok()) return file.status();
   const auto info = (*file)->Stat();
   if (!info.ok()) return info.status();
@@ -44,18 +31,46 @@ absl::StatusOr<std::unique_ptr<LogReader>> LogReader::Open(os::SystemCalls* call
   if (info->uid != owner) {
     return Refuse(path, absl::StrCat("it belongs to uid ", info->uid, ", not to uid ", owner));
   }
-  const auto head = ReadHead(**file, direct, buffer);
+  *size = info->size;
+  return file;
+}
+
+}  // namespace
+
+LogReader::LogReader(os::SystemCalls* calls, std::string path, const LogHead& head, uint32_t owner,
+                     const FileAccess& access)
+    : calls_(calls),
+      path_(std::move(path)),
+      owner_(owner),
+      access_(access),
+      key_(head.id, head.direction),
+      capacity_(head.capacity),
+      max_length_(MaxFrameLength(head.capacity)) {}
+
+absl::StatusOr<std::unique_ptr<LogReader>> LogReader::Open(
+    os::SystemCalls* calls, const std::string& path, const std::string& id, Direction direction,
+    uint32_t owner, const FileAccess& access, AlignedBuffer* buffer) {
+  bool direct = false;
+  uint64_t size = 0;
+  auto file = OpenChecked(calls, path, owner, access, &direct, &size);
+  if (!file.ok()) return file.status();
+  auto head = ReadHead(**file, direct, buffer);
+  // Its writer may be renewing its lease at this moment.
+  for (int reading = 1; reading < kReadingsBeforeCorrupt && absl::IsDataLoss(head.status());
+       ++reading) {
+    head = ReadHead(**file, direct, buffer);
+  }
   if (!head.ok()) return head.status();
   if (head->id != id) {
     return Refuse(path, absl::StrCat("it is of ", absl::BytesToHexString(head->id), ", not of ",
                                      absl::BytesToHexString(id)));
   }
   if (head->direction != direction) return Refuse(path, "it is of the other direction");
-  if (info->size < kHeadSize + head->capacity) {
-    return Refuse(path, absl::StrCat("it has ", info->size, " bytes, its head says ",
-                                     kHeadSize + head->capacity));
+  if (size < kHeadSize + head->capacity) {
+    return Refuse(
+        path, absl::StrCat("it has ", size, " bytes, its head says ", kHeadSize + head->capacity));
   }
-  auto reader = std::unique_ptr<LogReader>(new LogReader(calls, path, *head, access));
+  auto reader = std::unique_ptr<LogReader>(new LogReader(calls, path, *head, owner, access));
   reader->file_ = *std::move(file);
   reader->direct_ = direct;
   return reader;
@@ -67,31 +82,43 @@ void LogReader::SkipShortEnd() {
 }
 
 absl::Status LogReader::Read(size_t want, AlignedBuffer* buffer) {
+  if (capacity_ == 0) return Refuse(path_, "it is a lease, it has no ring");
   SkipShortEnd();
   wanted_ = 0;
   const uint64_t room = capacity_ - position_ % capacity_;
-  uint64_t begin = position_;
-  size_t count = std::min<uint64_t>(std::max(want, kFrameHeaderSize), room);
-  if (direct_) {
-    // The ring begins and ends at multiples of the block.
-    begin = position_ / kBlock * kBlock;
-    count = (position_ + count - begin + kBlock - 1) / kBlock * kBlock;
+  // The ring begins and ends at multiples of the block.
+  const uint64_t begin = direct_ ? position_ / kBlock * kBlock : position_;
+  const auto bytes_for = [&](size_t length) {
+    const uint64_t count = position_ - begin + std::min<uint64_t>(length, room);
+    return direct_ ? (count + kBlock - 1) / kBlock * kBlock : count;
+  };
+  want = std::max(want, kFrameHeaderSize);
+  if (const uint64_t least = bytes_for(std::min(want, max_length_)); least > buffer->size()) {
+    return absl::InvalidArgumentError(absl::StrCat("read ", path_, ": a buffer of ", buffer->size(),
+                                                   " bytes, this takes ", least));
   }
-  count = std::min(count, buffer->size());
   bytes_ = buffer->data();
   read_begin_ = begin;
   read_end_ = begin;
+  cut_short_ = true;
+  const size_t count = std::min<uint64_t>(bytes_for(want), buffer->size());
   const auto got = file_->ReadAt(kHeadSize + begin % capacity_, buffer->data(), count);
   if (!got.ok()) return got.status();
   read_end_ = begin + *got;
+  cut_short_ = *got < count;
   return absl::OkStatus();
 }
 
 LogReader::Outcome LogReader::Next(Frame* frame) {
+  if (capacity_ == 0) return Outcome::kNotYet;
   for (;;) {
     SkipShortEnd();
     wanted_ = 0;
-    if (position_ < read_begin_ || position_ > read_end_) return Outcome::kNotYet;
+    if (position_ > read_end_) {
+      // Past a PAD, a short end or a frame's padding: the next frame may well be there already.
+      wanted_ = cut_short_ ? 0 : kBlock;
+      return Outcome::kNotYet;
+    }
     const uint64_t room = capacity_ - position_ % capacity_;
     size_t length = 0;
     switch (DecodeFrame(key_, bytes_ + (position_ - read_begin_), read_end_ - position_, room,
@@ -101,7 +128,7 @@ LogReader::Outcome LogReader::Next(Frame* frame) {
       case DecodeResult::kShort:
         // Reading on helps only where the header already says that there is more; a reading that
         // ended exactly here (or at the ring's end) may have more behind it too.
-        wanted_ = std::max(length, size_t{kBlock});
+        wanted_ = cut_short_ ? 0 : std::max(length, size_t{kBlock});
         return Outcome::kNotYet;
       case DecodeResult::kValid:
         position_ += AlignFrame(length);
@@ -118,7 +145,8 @@ absl::StatusOr<LogHead> LogReader::ReadHeadNow(AlignedBuffer* buffer) const {
 
 absl::Status LogReader::Reopen() {
   bool direct = false;
-  auto file = OpenLogForReading(calls_, path_, access_, &direct);
+  uint64_t size = 0;
+  auto file = OpenChecked(calls_, path_, owner_, access_, &direct, &size);
   if (!file.ok()) return file.status();
   file_ = *std::move(file);
   direct_ = direct;
@@ -126,6 +154,7 @@ absl::Status LogReader::Reopen() {
 }
 
 absl::Status LogReader::CheckAgainst(uint64_t flushed, AlignedBuffer* buffer) {
+  if (capacity_ == 0) return absl::OkStatus();
   for (int reading = 0; reading < kReadingsBeforeCorrupt; ++reading) {
     SkipShortEnd();
     if (position_ >= flushed) return absl::OkStatus();
@@ -140,11 +169,10 @@ absl::Status LogReader::CheckAgainst(uint64_t flushed, AlignedBuffer* buffer) {
       return absl::OkStatus();
     }
   }
-  return absl::DataLossError(
-      absl::StrCat("read ", path_, ": no valid frame at offset ",
-                   kHeadSize + position_ % capacity_, " (position ", position_, ", sequence ",
-                   sequence_, "), though its writer has flushed up to position ", flushed, ": ",
-                   DescribeDamage()));
+  return absl::DataLossError(absl::StrCat(
+      "read ", path_, ": no valid frame at offset ", kHeadSize + position_ % capacity_,
+      " (position ", position_, ", sequence ", sequence_,
+      "), though its writer has flushed up to position ", flushed, ": ", DescribeDamage()));
 }
 
 std::string LogReader::DescribeDamage() const {

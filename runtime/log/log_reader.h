@@ -16,26 +16,32 @@ namespace spoolrpc::log {
 // Not thread-safe. Frames point into the buffer of the last Read().
 class LogReader {
  public:
+  // A buffer of this many bytes holds any frame, however it lies to the blocks of a direct reading.
+  static constexpr size_t kBufferSize = kMaxFrameLength + 4096;
+
   enum class Outcome {
     kFrame,
     kNotYet,
   };
 
-  // Opens `path`, checks that it is a log of `id` and `direction`, a regular file with one link, not
-  // shorter than its head says, and owned by `owner`. Errors name the path and what is wrong.
+  // Opens `path`, checks that it is a log of `id` and `direction`, a regular file with one link,
+  // not shorter than its head says, and owned by `owner`. Errors name the path and what is wrong:
+  // FAILED_PRECONDITION, or DATA_LOSS for a head that is damaged, in three readings.
   static absl::StatusOr<std::unique_ptr<LogReader>> Open(os::SystemCalls* calls,
                                                          const std::string& path,
-                                                         const std::string& id,
-                                                         Direction direction, uint32_t owner,
-                                                         const FileAccess& access,
+                                                         const std::string& id, Direction direction,
+                                                         uint32_t owner, const FileAccess& access,
                                                          AlignedBuffer* buffer);
 
   // Reads what lies at position(): one system call of about `want` bytes (at least one frame
-  // header, at most what `buffer` holds). `buffer` must be left alone until the last Next().
+  // header, at most what `buffer` holds and what the ring has left). `buffer` must be left alone
+  // until the last Next(). INVALID_ARGUMENT if it is too small for a frame of `want` bytes.
   absl::Status Read(size_t want, AlignedBuffer* buffer);
 
   // The next frame of what Read() brought, PAD frames skipped. kNotYet: none is complete there;
-  // wanted() says how many bytes a further Read() needs, 0 if reading now would not help.
+  // wanted() says how many bytes a further Read() needs to go on from what it brought, 0 if reading
+  // again at once would not help. A frame's `consumed` is as the peer wrote it: that it never falls
+  // and is never beyond what this side has written is for the caller to check.
   Outcome Next(Frame* frame);
   size_t wanted() const { return wanted_; }
 
@@ -48,18 +54,20 @@ class LogReader {
   absl::StatusOr<LogHead> ReadHeadNow(AlignedBuffer* buffer) const;
 
   // Closes and opens the file again; for readers whose peer has flushed more than they can see.
+  // The new one passes the checks of Open(), but for its head, which may be torn just now.
   absl::Status Reopen();
 
   // The writer has flushed up to `flushed`. If that is beyond position() and the frame there is
   // still not valid after reopening and three readings, returns DATA_LOSS with file, offset and
-  // reason. `buffer` holds the last reading; on OK the caller goes on with Next().
+  // reason. `buffer` (kBufferSize bytes) holds the last reading; on OK the caller goes on with
+  // Next().
   absl::Status CheckAgainst(uint64_t flushed, AlignedBuffer* buffer);
 
   const std::string& path() const { return path_; }
   uint64_t capacity() const { return capacity_; }
 
  private:
-  LogReader(os::SystemCalls* calls, std::string path, const LogHead& head,
+  LogReader(os::SystemCalls* calls, std::string path, const LogHead& head, uint32_t owner,
             const FileAccess& access);
   // Where the next frame begins, if `position_` is too near to the ring's end.
   void SkipShortEnd();
@@ -68,6 +76,7 @@ class LogReader {
 
   os::SystemCalls* const calls_;
   const std::string path_;
+  const uint32_t owner_;
   const FileAccess access_;
   const FrameKey key_;
   const uint64_t capacity_;
@@ -83,6 +92,7 @@ class LogReader {
   const char* bytes_ = nullptr;
   uint64_t read_begin_ = 0;
   uint64_t read_end_ = 0;
+  bool cut_short_ = false;  // it failed, or met the end of the file: reading on will not help
 };
 
 }  // namespace spoolrpc::log

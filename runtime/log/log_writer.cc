@@ -14,9 +14,11 @@ LogWriter::LogWriter(std::unique_ptr<os::File> file, LogHead head, const FileAcc
       capacity_(head.capacity),
       max_length_(std::min(MaxFrameLength(head.capacity), access.max_write) / kFrameAlignment *
                   kFrameAlignment),
+      max_write_(std::max(access.max_write, kFrameHeaderSize)),
       head_(std::move(head)) {}
 
 bool LogWriter::HasRoom(size_t payload, bool control) const {
+  if (capacity_ == 0 || payload > max_payload()) return false;
   const uint64_t length = AlignFrame(kFrameHeaderSize + payload);
   const uint64_t to_end = capacity_ - end_ % capacity_;
   // A frame that does not fit before the ring's end is moved to its start.
@@ -54,7 +56,7 @@ void LogWriter::EndFrame(FrameType type, uint8_t flags, uint64_t call, uint64_t 
 void LogWriter::TakeBatch(Batch* batch) {
   batch->bytes.clear();
   std::swap(batch->bytes, batch_.bytes);
-  batch->position = batch_.position;
+  batch->position = batch->bytes.empty() ? end_ : batch_.position;
 }
 
 void LogWriter::OnConsumed(uint64_t position) { consumed_ = std::max(consumed_, position); }
@@ -66,15 +68,19 @@ absl::Status LogWriter::Seal(absl::Status status) {
 
 absl::Status LogWriter::Write(const Batch& batch) {
   if (!sealed_.ok()) return sealed_;
-  const absl::string_view bytes = batch.bytes;
-  const uint64_t offset = batch.position % capacity_;
-  const size_t first = std::min<uint64_t>(bytes.size(), capacity_ - offset);
-  absl::Status status = file_->WriteAt(kHeadSize + offset, bytes.substr(0, first));
-  if (status.ok() && first < bytes.size()) {
-    status = file_->WriteAt(kHeadSize, bytes.substr(first));
+  absl::string_view bytes = batch.bytes;
+  uint64_t position = batch.position;
+  while (!bytes.empty()) {
+    const uint64_t offset = position % capacity_;
+    const size_t count = std::min<uint64_t>({bytes.size(), capacity_ - offset, max_write_});
+    if (absl::Status status = file_->WriteAt(kHeadSize + offset, bytes.substr(0, count));
+        !status.ok()) {
+      return Seal(status);
+    }
+    bytes.remove_prefix(count);
+    position += count;
+    head_.flushed = position;
   }
-  if (!status.ok()) return Seal(status);
-  head_.flushed = batch.end();
   return absl::OkStatus();
 }
 

@@ -32,10 +32,11 @@ class LogWriter {
   LogWriter(std::unique_ptr<os::File> file, LogHead head, const FileAccess& access);
 
   // Most payload that a frame can carry, in bytes.
-  size_t max_payload() const { return max_length_ - kFrameHeaderSize; }
+  size_t max_payload() const { return max_length_ == 0 ? 0 : max_length_ - kFrameHeaderSize; }
 
   // True if a frame with `payload` bytes fits into what the peer has freed. A data frame (not
-  // `control`) leaves the reserve of control frames free.
+  // `control`) leaves the reserve of control frames free. Never true beyond max_payload(), or for a
+  // lease file, which has no ring.
   bool HasRoom(size_t payload, bool control) const;
 
   // Adds a frame to the batch and returns where its payload goes (`payload` bytes, at most
@@ -58,8 +59,9 @@ class LogWriter {
   // Bytes written and not yet consumed by the peer.
   uint64_t outstanding() const { return end_ - consumed_; }
 
-  // Writes the batch: visible to a reader of the same host when it returns, to one of another when
-  // the file was opened for flushed writes. Blocks as long as the file system does.
+  // Writes the batch, in writes of at most FileAccess::max_write bytes: visible to a reader of the
+  // same host when it returns, to one of another when the file was opened for flushed writes.
+  // Blocks as long as the file system does.
   absl::Status Write(const Batch& batch);
   // Writes the head anew with the counter increased: the lease is renewed from the time at which
   // this call began.
@@ -77,11 +79,12 @@ class LogWriter {
   const std::unique_ptr<os::File> file_;
   const FrameKey key_;
   const uint64_t capacity_;
-  const size_t max_length_;
+  const size_t max_length_;  // 0 without a ring
+  const size_t max_write_;
 
   Batch batch_;
-  size_t frame_at_ = 0;       // in batch_.bytes
-  size_t frame_length_ = 0;   // of the frame begun
+  size_t frame_at_ = 0;      // in batch_.bytes
+  size_t frame_length_ = 0;  // of the frame begun
   uint64_t end_ = 0;
   uint64_t consumed_ = 0;       // by the peer, of this log
   uint64_t consumed_sent_ = 0;  // by this side, of the other log, as last told
