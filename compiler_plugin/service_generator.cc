@@ -1,0 +1,144 @@
+#include "compiler_plugin/service_generator.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "compiler_plugin/comments.h"
+#include "compiler_plugin/fingerprint.h"
+
+namespace spoolrpc::compiler {
+
+using google::protobuf::ServiceDescriptor;
+using google::protobuf::io::Printer;
+
+ServiceGenerator::ServiceGenerator(const ServiceDescriptor& service, const Names& names,
+                                   const Annotations& annotations)
+    : service_(service) {
+  for (int i = 0; i < service.method_count(); ++i) {
+    methods_.emplace_back(*service.method(i), names, annotations);
+  }
+  variables_ = {
+      {"class", names.Class(service)},
+      {"qualified_class", names.QualifiedClass(service)},
+      {"mock", names.Mock(service)},
+      {"full_name", service.full_name()},
+      // C++ has no arrays of nothing.
+      {"methods", methods_.empty() ? "nullptr" : "methods_"},
+      {"method_count", absl::StrCat(methods_.size())},
+      {"fingerprint", absl::StrFormat("0x%016x", Fingerprint(service, annotations))},
+  };
+}
+
+void ServiceGenerator::GenerateDeclaration(Printer* printer) const {
+  PrintTemplate(printer, variables_, "\n\n");
+  PrintLines(printer, LeadingComments(LocationOf(service_)));
+  PrintTemplate(printer, variables_, R"gen(
+class $class$ final {
+)gen");
+  printer->Indent();
+  PrintLines(printer, TrailingComments(LocationOf(service_)));
+  printer->Outdent();
+  PrintTemplate(printer, variables_, R"gen(
+ public:
+  static constexpr char const* service_full_name() { return "$full_name$"; }
+
+  class StubInterface {
+   public:
+    virtual ~StubInterface() = default;
+)gen");
+  GenerateEach(printer, &MethodGenerator::GenerateStubInterface, 2);
+  PrintTemplate(printer, variables_, R"gen(
+  };
+
+  class Stub final : public StubInterface {
+   public:
+    Stub(const ::std::shared_ptr<::spoolrpc::ChannelInterface>& channel,
+         const ::spoolrpc::StubOptions& options = ::spoolrpc::StubOptions());
+)gen");
+  GenerateEach(printer, &MethodGenerator::GenerateStubDeclaration, 2);
+  PrintTemplate(printer, variables_, R"gen(
+
+   private:
+    ::std::shared_ptr<::spoolrpc::ChannelInterface> channel_;
+  };
+
+  static ::std::unique_ptr<Stub> NewStub(
+      const ::std::shared_ptr<::spoolrpc::ChannelInterface>& channel,
+      const ::spoolrpc::StubOptions& options = ::spoolrpc::StubOptions());
+
+  class Service : public ::spoolrpc::Service {
+   public:
+    Service();
+    ~Service() override;
+)gen");
+  GenerateEach(printer, &MethodGenerator::GenerateServiceDeclaration, 2);
+  PrintTemplate(printer, variables_, R"gen(
+  };
+
+ private:
+  static const ::spoolrpc::MethodInfo methods_[];
+  static const ::spoolrpc::ServiceInfo info_;
+};
+)gen");
+}
+
+void ServiceGenerator::GenerateDefinition(Printer* printer) const {
+  PrintTemplate(printer, variables_, "\n\n");
+  if (!methods_.empty()) {
+    PrintTemplate(printer, variables_, R"gen(
+constexpr ::spoolrpc::MethodInfo $class$::methods_[] = {
+)gen");
+    GenerateEach(printer, &MethodGenerator::GenerateInfo, 0);
+    PrintTemplate(printer, variables_, R"gen(
+};
+
+)gen");
+  }
+  PrintTemplate(printer, variables_, R"gen(
+constexpr ::spoolrpc::ServiceInfo $class$::info_ = {
+    "$full_name$", $methods$, /*method_count=*/$method_count$,
+    /*fingerprint=*/$fingerprint$};
+
+::std::unique_ptr<$class$::Stub> $class$::NewStub(
+    const ::std::shared_ptr<::spoolrpc::ChannelInterface>& channel,
+    const ::spoolrpc::StubOptions& options) {
+  return ::std::make_unique<Stub>(channel, options);
+}
+
+$class$::Stub::Stub(
+    const ::std::shared_ptr<::spoolrpc::ChannelInterface>& channel,
+    const ::spoolrpc::StubOptions&)
+    : channel_(channel) {}
+)gen");
+  GenerateEach(printer, &MethodGenerator::GenerateStubDefinition, 0);
+  PrintTemplate(printer, variables_, R"gen(
+
+$class$::Service::Service() : ::spoolrpc::Service(&$qualified_class$::info_) {
+)gen");
+  GenerateEach(printer, &MethodGenerator::GenerateRegistration, 0);
+  PrintTemplate(printer, variables_, R"gen(
+}
+
+$class$::Service::~Service() = default;
+)gen");
+  GenerateEach(printer, &MethodGenerator::GenerateServiceDefinition, 0);
+}
+
+void ServiceGenerator::GenerateMock(Printer* printer) const {
+  PrintTemplate(printer, variables_, R"gen(
+
+class $mock$ : public $class$::StubInterface {
+ public:
+)gen");
+  GenerateEach(printer, &MethodGenerator::GenerateMock, 1);
+  PrintTemplate(printer, variables_, R"gen(
+};
+)gen");
+}
+
+void ServiceGenerator::GenerateEach(Printer* printer, MethodPart part, int indents) const {
+  for (int i = 0; i < indents; ++i) printer->Indent();
+  for (const MethodGenerator& method : methods_) (method.*part)(printer);
+  for (int i = 0; i < indents; ++i) printer->Outdent();
+}
+
+}  // namespace spoolrpc::compiler
