@@ -1,0 +1,126 @@
+#include "spoolrpc/spool/collector.h"
+
+#include <unistd.h>
+
+#include <set>
+
+#include "absl/strings/match.h"
+#include "spoolrpc/log/log_file.h"
+#include "spoolrpc/os/file.h"
+#include "spoolrpc/spool/record_file.h"
+
+namespace spoolrpc::spool {
+namespace {
+
+// An idle client renews every 6 terms, a server every quarter.
+constexpr int kTermsOfServer = 6;
+constexpr int kTermsOfIdleSession = 18;
+constexpr os::Nanos kTemporaryAge = os::Nanos{3600} * 1000000000;
+
+}  // namespace
+
+void Collector::Remove(const std::string& path) {
+  if (os::RemoveTree(spool_->env().calls, path).ok()) removed_.push_back(path);
+}
+
+bool Collector::Expired(const std::string& key, const std::string& path, uint64_t term_ns,
+                        int terms) {
+  const os::Nanos now = spool_->env().clock->Now();
+  bool direct = false;
+  log::AlignedBuffer buffer(log::kHeadSize);
+  auto file = log::OpenLogForReading(spool_->env().calls, path, spool_->access(), &direct);
+  if (!file.ok()) return false;
+  const auto head = log::ReadHead(**file, direct, &buffer);
+  if (!head.ok()) return false;
+  Watched& watched = watched_[key];
+  if (!watched.seen || watched.counter != head->counter) {
+    watched = {head->counter, now, true};
+    return false;
+  }
+  return now - watched.since > static_cast<os::Nanos>(term_ns) * terms;
+}
+
+void Collector::CollectServers(const std::string& own_server_id) {
+  const auto servers = ServerList(spool_).Refresh();
+  if (!servers.ok()) return;
+  for (const ServerEntry& server : *servers) {
+    if (server.id == own_server_id) continue;
+    if (server.liveness == os::Liveness::kAlive) continue;
+    if (server.liveness == os::Liveness::kDead ||
+        Expired(server.id, Join(server.directory, kLease), server.record->lease_term_ns(),
+                kTermsOfServer)) {
+      // Renamed first, so that nobody finds half a server.
+      const std::string grave = spool_->TemporaryPath(spool_->servers());
+      if (os::Rename(spool_->env().calls, server.directory, grave).ok()) Remove(grave);
+    }
+  }
+}
+
+void Collector::CollectSessions(const std::string& own_server_id) {
+  os::SystemCalls* const calls = spool_->env().calls;
+  const auto names = os::ListDirectory(calls, spool_->sessions());
+  if (!names.ok()) return;
+  for (const std::string& name : *names) {
+    std::string id;
+    if (!ParseIdName(name, &id)) continue;
+    const std::string path = Join(spool_->sessions(), name);
+    const auto info = os::StatPath(calls, path);
+    if (!info.ok() || info->type != os::FileInfo::Type::kDirectory ||
+        (info->uid != geteuid() && geteuid() != spool_->owner())) {
+      continue;
+    }
+    SessionRecord record;
+    if (!ReadRecord(calls, Join(path, kRecord), RecordKind::kSession, &record).ok()) continue;
+    if (record.server_id() == own_server_id) continue;  // the server itself sees to it
+    // While its server lives, that one sees to it.
+    if (record.server_id().size() == kIdSize &&
+        os::StatPath(calls, spool_->server(record.server_id())).ok()) {
+      continue;
+    }
+    const os::Liveness client = spool_->env().host->Look(ToProcessId(record.process()));
+    if (client == os::Liveness::kAlive) continue;
+    if (client == os::Liveness::kDead ||
+        Expired(id, Join(path, kRequests), record.lease_term_ns(), kTermsOfIdleSession)) {
+      Remove(path);
+    }
+  }
+}
+
+void Collector::CollectTemporaries(const std::string& directory) {
+  const auto names = os::ListDirectory(spool_->env().calls, directory);
+  if (!names.ok()) return;
+  const os::Nanos now = spool_->env().clock->Now();
+  for (const std::string& name : *names) {
+    if (!absl::StartsWith(name, ".tmp-")) continue;
+    const std::string path = Join(directory, name);
+    switch (os::LookAtMaker(*spool_->env().host, name)) {
+      case os::Liveness::kAlive:
+        break;
+      case os::Liveness::kDead:
+        Remove(path);
+        break;
+      case os::Liveness::kUnknown: {
+        // By this process's own clock, from when it first saw the name.
+        const auto [it, fresh] = temporaries_.emplace(path, now);
+        if (!fresh && now - it->second > kTemporaryAge) {
+          Remove(path);
+          temporaries_.erase(it);
+        }
+        break;
+      }
+    }
+  }
+}
+
+std::vector<std::string> Collector::Collect(const std::string& own_server_id) {
+  removed_.clear();
+  CollectServers(own_server_id);
+  CollectSessions(own_server_id);
+  for (const std::string& directory :
+       {spool_->root(), spool_->servers(), spool_->sessions()}) {
+    CollectTemporaries(directory);
+  }
+  return std::move(removed_);
+}
+
+}  // namespace spoolrpc::spool

@@ -1,0 +1,50 @@
+// Names in a spool (docs/format.md, section 1).
+#ifndef SPOOLRPC_SPOOL_LAYOUT_H_
+#define SPOOLRPC_SPOOL_LAYOUT_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+
+namespace spoolrpc::spool {
+
+constexpr uint32_t kSpoolFormatVersion = 1;
+constexpr uint32_t kProtocolVersion = 1;
+constexpr uint32_t kMinProtocolVersion = 1;
+constexpr char kSoftwareVersion[] = "0.1.0";
+constexpr size_t kIdSize = 16;  // bytes of server and session ids
+
+constexpr char kFormatFile[] = "format";
+constexpr char kServers[] = "servers";
+constexpr char kSessions[] = "sessions";
+constexpr char kLogs[] = "logs";
+constexpr char kRecord[] = "record";
+constexpr char kLease[] = "lease";
+constexpr char kDoorbell[] = "doorbell";
+constexpr char kInbox[] = "inbox";
+constexpr char kVerdicts[] = "verdicts";
+constexpr char kRequests[] = "requests";
+constexpr char kResponses[] = "responses";
+
+inline std::string Join(absl::string_view a, absl::string_view b) {
+  return absl::StrCat(a, "/", b);
+}
+
+inline std::string IdName(absl::string_view id) { return absl::BytesToHexString(id); }
+
+// Sets `*id` to the 16 bytes that `name` spells in lower-case hex; false for any other name.
+inline bool ParseIdName(absl::string_view name, std::string* id) {
+  if (name.size() != 2 * kIdSize ||
+      name.find_first_not_of("0123456789abcdef") != absl::string_view::npos) {
+    return false;
+  }
+  *id = absl::HexStringToBytes(name);
+  return true;
+}
+
+}  // namespace spoolrpc::spool
+
+#endif  // SPOOLRPC_SPOOL_LAYOUT_H_

@@ -1,0 +1,69 @@
+// Leases, seen from both sides (docs/protocol.md, section 5). Pure arithmetic over times that the
+// caller takes from its own clock; neither class is thread-safe.
+#ifndef SPOOLRPC_SPOOL_LEASE_H_
+#define SPOOLRPC_SPOOL_LEASE_H_
+
+#include <cstdint>
+
+#include "spoolrpc/os/clock.h"
+
+namespace spoolrpc::spool {
+
+// Watches another's lease: when has its owner been silent for a whole term?
+class LeaseObserver {
+ public:
+  // `term` in nanoseconds, as the owner's head says.
+  explicit LeaseObserver(os::Nanos term) : term_(term) {}
+
+  // Starts to count: the caller begins to depend on the lease now.
+  void Start(os::Nanos now);
+  // The caller does not depend on it any more.
+  void Stop() { watching_ = false; }
+  bool watching() const { return watching_; }
+
+  // A reading of the owner's head began at `began`, was planned for `planned`, and ended
+  // successfully at `ended` with this counter. Only prompt readings let silence accrue: one that
+  // took, or came, a quarter of a term later than it should says nothing about the owner.
+  void OnReading(os::Nanos planned, os::Nanos began, os::Nanos ended, uint64_t counter);
+  // A reading failed, or its head was torn: no news, and the time until the next one does not count.
+  void OnFailedReading(os::Nanos now);
+  // The owner showed life otherwise (a new valid frame).
+  void OnLife(os::Nanos now);
+
+  // A whole term of silence has accrued.
+  bool expired() const { return watching_ && silence_ >= term_; }
+  // When to read next: at once when watching began, then a quarter of a term after the last reading.
+  os::Nanos next_reading() const { return have_counter_ ? last_reading_ + term_ / 4 : last_reading_; }
+  os::Nanos silence() const { return silence_; }
+
+ private:
+  const os::Nanos term_;
+  bool watching_ = false;
+  bool have_counter_ = false;
+  uint64_t counter_ = 0;
+  os::Nanos silence_ = 0;
+  os::Nanos last_reading_ = 0;
+};
+
+// One's own lease: may this side still act on it?
+class OwnLease {
+ public:
+  explicit OwnLease(os::Nanos term) : term_(term) {}
+
+  // A renewing write that began at `began` has been flushed.
+  void OnRenewed(os::Nanos began) { renewed_ = began; }
+  // Renew from here on.
+  bool due(os::Nanos now) const { return now - renewed_ >= term_ / 4; }
+  // Well within the term, so that nobody can have seen it expire: what the owner starts now, it may.
+  bool valid(os::Nanos now) const { return now - renewed_ < term_ / 4 * 3; }
+  os::Nanos renewed() const { return renewed_; }
+  os::Nanos term() const { return term_; }
+
+ private:
+  const os::Nanos term_;
+  os::Nanos renewed_ = -os::kNever / 2;
+};
+
+}  // namespace spoolrpc::spool
+
+#endif  // SPOOLRPC_SPOOL_LEASE_H_

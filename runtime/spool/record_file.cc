@@ -1,0 +1,85 @@
+#include "spoolrpc/spool/record_file.h"
+
+#include <string.h>
+#include <xxhash.h>
+
+#include "absl/strings/str_cat.h"
+#include "spoolrpc/os/error.h"
+#include "spoolrpc/spool/layout.h"
+
+namespace spoolrpc::spool {
+namespace {
+
+constexpr absl::string_view kMagic = "SPOOLREC";
+
+template <class T>
+void Put(T value, std::string* to) {
+  to->append(reinterpret_cast<const char*>(&value), sizeof(value));
+}
+
+template <class T>
+T Load(absl::string_view bytes, size_t offset) {
+  T value;
+  memcpy(&value, bytes.data() + offset, sizeof(value));
+  return value;
+}
+
+}  // namespace
+
+std::string EncodeRecord(RecordKind kind, const google::protobuf::Message& message) {
+  const std::string payload = message.SerializeAsString();
+  std::string out(kMagic);
+  Put<uint16_t>(kSpoolFormatVersion, &out);
+  Put<uint16_t>(static_cast<uint16_t>(kind), &out);
+  Put<uint32_t>(payload.size(), &out);
+  Put<uint64_t>(
+      XXH3_64bits_withSeed(payload.data(), payload.size(), static_cast<uint64_t>(kind)), &out);
+  return out + payload;
+}
+
+absl::StatusOr<RecordKind> PeekRecordKind(absl::string_view bytes) {
+  if (bytes.size() < kRecordHeaderSize) {
+    return absl::DataLossError(absl::StrCat("record: only ", bytes.size(), " bytes"));
+  }
+  if (bytes.substr(0, 8) != kMagic) return absl::DataLossError("record: wrong magic");
+  return static_cast<RecordKind>(Load<uint16_t>(bytes, 10));
+}
+
+absl::Status DecodeRecord(absl::string_view bytes, RecordKind kind,
+                          google::protobuf::Message* message) {
+  const auto found = PeekRecordKind(bytes);
+  if (!found.ok()) return found.status();
+  const uint16_t version = Load<uint16_t>(bytes, 8);
+  if (version != kSpoolFormatVersion) {
+    return absl::FailedPreconditionError(absl::StrCat("record: format version ", version,
+                                                      ", this software knows ",
+                                                      kSpoolFormatVersion));
+  }
+  if (*found != kind) {
+    return absl::DataLossError(absl::StrCat("record: kind ", static_cast<int>(*found),
+                                            " where ", static_cast<int>(kind), " belongs"));
+  }
+  const absl::string_view payload = bytes.substr(kRecordHeaderSize);
+  if (Load<uint32_t>(bytes, 12) != payload.size()) {
+    return absl::DataLossError(absl::StrCat("record: ", payload.size(), " bytes of message, not ",
+                                            Load<uint32_t>(bytes, 12)));
+  }
+  if (Load<uint64_t>(bytes, 16) != XXH3_64bits_withSeed(payload.data(), payload.size(),
+                                                        static_cast<uint64_t>(kind))) {
+    return absl::DataLossError("record: wrong checksum");
+  }
+  if (!message->ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
+    return absl::DataLossError(
+        absl::StrCat("record: not a ", message->GetDescriptor()->full_name()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadRecord(os::SystemCalls* calls, const std::string& path, RecordKind kind,
+                        google::protobuf::Message* message) {
+  const auto bytes = os::ReadWholeFile(calls, path, kRecordHeaderSize + kMaxRecordSize);
+  if (!bytes.ok()) return bytes.status();
+  return os::Annotate(DecodeRecord(*bytes, kind, message), path);
+}
+
+}  // namespace spoolrpc::spool

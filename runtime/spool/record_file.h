@@ -1,0 +1,35 @@
+// Records: small immutable files around a protobuf message (docs/format.md, section 2).
+#ifndef SPOOLRPC_SPOOL_RECORD_FILE_H_
+#define SPOOLRPC_SPOOL_RECORD_FILE_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "google/protobuf/message.h"
+#include "spoolrpc/os/file.h"
+#include "spoolrpc/spool.pb.h"
+
+namespace spoolrpc::spool {
+
+enum class RecordKind : uint16_t { kSpool = 1, kServer = 2, kSession = 3, kVerdict = 4 };
+
+constexpr size_t kRecordHeaderSize = 24;
+constexpr size_t kMaxRecordSize = 1 << 20;  // of the message, in bytes
+
+std::string EncodeRecord(RecordKind kind, const google::protobuf::Message& message);
+
+// FAILED_PRECONDITION for another format version; DATA_LOSS for whatever else is wrong.
+absl::Status DecodeRecord(absl::string_view bytes, RecordKind kind,
+                          google::protobuf::Message* message);
+// The kind that the header claims, for tools.
+absl::StatusOr<RecordKind> PeekRecordKind(absl::string_view bytes);
+
+// DecodeRecord() of a whole file; errors name the path.
+absl::Status ReadRecord(os::SystemCalls* calls, const std::string& path, RecordKind kind,
+                        google::protobuf::Message* message);
+
+}  // namespace spoolrpc::spool
+
+#endif  // SPOOLRPC_SPOOL_RECORD_FILE_H_

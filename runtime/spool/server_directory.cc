@@ -1,0 +1,251 @@
+#include "spoolrpc/spool/server_directory.h"
+
+#include <unistd.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "spoolrpc/os/error.h"
+#include "spoolrpc/os/file.h"
+#include "spoolrpc/os/random.h"
+#include "spoolrpc/errors.pb.h"
+#include "spoolrpc/spool/record_file.h"
+#include "spoolrpc/spool/verdict.h"
+
+namespace spoolrpc::spool {
+namespace {
+
+constexpr uint32_t kPrivate = 0700;
+
+log::LogHead LeaseHead(const ServerRecord& record) {
+  log::LogHead head;
+  head.direction = log::Direction::kLease;
+  head.id = record.server_id();
+  head.counter = 1;
+  head.term_ns = record.lease_term_ns();
+  return head;
+}
+
+}  // namespace
+
+ServerDirectory::ServerDirectory(std::shared_ptr<const Spool> spool, ServerRecord record)
+    : spool_(std::move(spool)), record_(std::move(record)) {}
+
+absl::StatusOr<std::unique_ptr<ServerDirectory>> ServerDirectory::Publish(
+    std::shared_ptr<const Spool> spool, ServerRecord record) {
+  os::SystemCalls* const calls = spool->env().calls;
+  record.set_server_id(os::RandomBytes(kIdSize));
+  *record.mutable_process() = ToProcessIdentity(spool->env().host->Self());
+  record.set_protocol_version(kProtocolVersion);
+  record.set_min_protocol_version(kMinProtocolVersion);
+  record.set_software_version(kSoftwareVersion);
+  record.set_started_at(absl::ToUnixSeconds(spool->env().clock->WallTime()));
+  record.set_file_system_is_local(spool->file_system().local);
+  auto server =
+      std::unique_ptr<ServerDirectory>(new ServerDirectory(spool, std::move(record)));
+  const ServerRecord& r = server->record_;
+
+  const std::string temporary = spool->TemporaryPath(spool->servers());
+  const bool flush = spool->access().flushed_writes;
+  const auto make = [&]() -> absl::Status {
+    if (absl::Status s = os::MakeDirectory(calls, temporary, kPrivate); !s.ok()) return s;
+    for (const char* name : {kInbox, kVerdicts, kSessions}) {
+      if (absl::Status s = os::MakeDirectory(calls, Join(temporary, name), kPrivate); !s.ok()) {
+        return s;
+      }
+    }
+    if (absl::Status s = log::CreateLogFile(calls, Join(temporary, kLease), LeaseHead(r),
+                                            spool->access(), 0600);
+        !s.ok()) {
+      return s;
+    }
+    if (!spool->network()) {
+      auto bell = wait::Doorbell::Create(calls, Join(temporary, kDoorbell),
+                                         wait::Doorbell::kMaxSlots, 0600);
+      if (bell.ok()) server->doorbell_ = *std::move(bell);
+    }
+    return os::WriteNewFile(calls, Join(temporary, kRecord),
+                            EncodeRecord(RecordKind::kServer, r), 0600, flush);
+  };
+  absl::Status status = make();
+  const std::string path = spool->server(r.server_id());
+  if (status.ok()) status = os::Rename(calls, temporary, path);
+  if (!status.ok()) {
+    os::RemoveTree(calls, temporary).IgnoreError();
+    return status;
+  }
+  server->path_ = path;
+  if (server->doorbell_ == nullptr) {
+    server->doorbell_ = wait::Doorbell::InMemory(wait::Doorbell::kMaxSlots);
+  }
+  const auto info = os::StatPath(calls, path);
+  if (!info.ok()) return info.status();
+  server->inode_ = info->inode;
+  auto lease = log::OpenLogForWriting(calls, Join(path, kLease), spool->access());
+  if (!lease.ok()) return lease.status();
+  server->lease_ =
+      std::make_unique<log::LogWriter>(*std::move(lease), LeaseHead(r), spool->access());
+  return server;
+}
+
+absl::Status ServerDirectory::RenewLease(log::WriterState state) {
+  return lease_->WriteHead(state);
+}
+
+absl::Status ServerDirectory::CheckStillThere() {
+  const auto info = os::StatPath(spool_->env().calls, path_);
+  if (info.ok() && info->inode == inode_) return absl::OkStatus();
+  if (info.ok() || absl::IsNotFound(info.status())) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("server directory ", path_, " was removed: somebody took this server for "
+                     "dead"));
+  }
+  return info.status();
+}
+
+absl::StatusOr<std::vector<std::string>> ServerDirectory::ListInbox() {
+  const auto names = os::ListDirectory(spool_->env().calls, Join(path_, kInbox));
+  if (!names.ok()) return names.status();
+  std::vector<std::string> ids;
+  for (const std::string& name : *names) {
+    std::string id;
+    if (ParseIdName(absl::string_view(name).substr(0, name.rfind('.')), &id)) ids.push_back(id);
+  }
+  return ids;
+}
+
+absl::StatusOr<std::unique_ptr<AcceptedSession>> ServerDirectory::Inspect(
+    const std::string& session_id, log::AlignedBuffer* buffer) {
+  os::SystemCalls* const calls = spool_->env().calls;
+  auto session = std::unique_ptr<AcceptedSession>(
+      new AcceptedSession{{}, SessionPaths(*spool_, session_id, id()), nullptr, nullptr, nullptr});
+  const SessionPaths& paths = session->paths;
+  const auto half = os::StatPath(calls, paths.client_half);
+  if (!half.ok()) return half.status();
+  if (half->type != os::FileInfo::Type::kDirectory) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("session ", paths.client_half, ": not a directory"));
+  }
+  if (half->uid != geteuid()) {
+    return absl::PermissionDeniedError(absl::StrCat("session ", paths.client_half,
+                                                    ": belongs to uid ", half->uid,
+                                                    ", and this spool serves uid ", geteuid()));
+  }
+  const std::string record_path = Join(paths.client_half, kRecord);
+  const auto record_info = os::StatPath(calls, record_path);
+  if (!record_info.ok()) return record_info.status();
+  if (record_info->uid != half->uid || record_info->links != 1) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("session record ", record_path, ": not the client's own file"));
+  }
+  if (absl::Status s =
+          ReadRecord(calls, record_path, RecordKind::kSession, &session->record);
+      !s.ok()) {
+    return s;
+  }
+  const SessionRecord& record = session->record;
+  if (record.session_id() != session_id || record.server_id() != id()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("session ", paths.client_half, ": its record is of another session"));
+  }
+  if (record.protocol_version() < kMinProtocolVersion ||
+      kProtocolVersion < record.min_protocol_version()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "session ", paths.client_half, ": the client speaks protocol versions ",
+        record.min_protocol_version(), " to ", record.protocol_version(), " (", record.software_version(),
+        "), this server ", kMinProtocolVersion, " to ", kProtocolVersion, " (", kSoftwareVersion,
+        ")"));
+  }
+  auto requests = log::LogReader::Open(calls, paths.requests, session_id,
+                                       log::Direction::kRequests, half->uid, spool_->access(),
+                                       buffer);
+  if (!requests.ok()) return requests.status();
+  session->requests = *std::move(requests);
+  if (!spool_->network() && record.doorbell_inode() != 0 &&
+      os::SameHost(spool_->env().host->Self(), ToProcessId(record.process()))) {
+    auto bell = wait::Doorbell::Attach(calls, paths.client_doorbell, half->uid);
+    if (bell.ok() && (*bell)->device() == record.doorbell_device() &&
+        (*bell)->inode() == record.doorbell_inode() &&
+        (*bell)->nonce() == record.doorbell_nonce()) {
+      session->client_doorbell = *std::move(bell);
+    }
+  }
+  return session;
+}
+
+absl::Status ServerDirectory::MakeHalf(uint64_t log_capacity, AcceptedSession* session) {
+  os::SystemCalls* const calls = spool_->env().calls;
+  const SessionPaths& paths = session->paths;
+  if (absl::Status s = os::MakeDirectory(calls, paths.server_half, kPrivate); !s.ok()) return s;
+  log::LogHead head;
+  head.direction = log::Direction::kResponses;
+  head.id = session->record.session_id();
+  head.capacity = log_capacity;
+  head.counter = 1;
+  head.term_ns = record_.lease_term_ns();
+  if (absl::Status s =
+          log::CreateLogFile(calls, paths.responses, head, spool_->access(), 0600);
+      !s.ok()) {
+    return s;
+  }
+  auto file = log::OpenLogForWriting(calls, paths.responses, spool_->access());
+  if (!file.ok()) return file.status();
+  session->responses =
+      std::make_unique<log::LogWriter>(*std::move(file), std::move(head), spool_->access());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<AcceptedSession>> ServerDirectory::Accept(
+    const std::string& session_id, uint32_t slot, uint64_t log_capacity,
+    uint64_t max_request_size, log::AlignedBuffer* buffer) {
+  os::SystemCalls* const calls = spool_->env().calls;
+  VerdictRecord verdict;
+  verdict.set_session_id(session_id);
+  auto session = Inspect(session_id, buffer);
+  absl::Status status = session.status();
+  if (status.ok()) status = MakeHalf(log_capacity, session->get());
+  if (status.ok()) {
+    verdict.set_verdict(VerdictRecord::ACCEPTED);
+    verdict.set_doorbell_slot(slot);
+    verdict.set_doorbell_mapped((*session)->client_doorbell != nullptr);
+    verdict.set_protocol_version(
+        std::min<uint32_t>(kProtocolVersion, (*session)->record.protocol_version()));
+    verdict.set_log_capacity(log_capacity);
+    verdict.set_max_request_size(max_request_size);
+  } else {
+    verdict.set_verdict(VerdictRecord::REFUSED);
+    verdict.set_detail(std::string(status.message()));
+    verdict.set_reason(absl::IsFailedPrecondition(status) ? ErrorInfo::VERSION_MISMATCH
+                                                         : ErrorInfo::SPOOL_UNUSABLE);
+  }
+  bool won = false;
+  const std::string verdict_path = SessionPaths(*spool_, session_id, id()).verdict;
+  const auto stands = DecideVerdict(*spool_, verdict_path, path_, verdict, &won);
+  if (status.ok() && !won) {
+    status = stands.ok() ? absl::CancelledError(absl::StrCat("session ", IdName(session_id),
+                                                             " was withdrawn by its client"))
+                         : stands.status();
+  }
+  if (stands.ok()) {
+    // The announcement has done its work; without a verdict it stays for the next look.
+    os::RemoveFile(calls, Join(Join(path_, kInbox), absl::StrCat(IdName(session_id), ".1")))
+        .IgnoreError();
+  }
+  if (!status.ok()) {
+    os::RemoveTree(calls, SessionPaths(*spool_, session_id, id()).server_half).IgnoreError();
+    return status;
+  }
+  if ((*session)->client_doorbell != nullptr) (*session)->client_doorbell->Echo(0);
+  return session;
+}
+
+void ServerDirectory::Forget(const std::string& session_id) {
+  os::SystemCalls* const calls = spool_->env().calls;
+  const SessionPaths paths(*spool_, session_id, id());
+  os::RemoveTree(calls, paths.server_half).IgnoreError();
+  os::RemoveFile(calls, paths.verdict).IgnoreError();
+}
+
+void ServerDirectory::Remove() { os::RemoveTree(spool_->env().calls, path_).IgnoreError(); }
+
+}  // namespace spoolrpc::spool

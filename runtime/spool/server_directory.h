@@ -1,0 +1,82 @@
+// A server's own directory: how it comes up, and how it takes sessions in (docs/protocol.md, sections
+// 2 and 3).
+#ifndef SPOOLRPC_SPOOL_SERVER_DIRECTORY_H_
+#define SPOOLRPC_SPOOL_SERVER_DIRECTORY_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "spoolrpc/log/log_reader.h"
+#include "spoolrpc/log/log_writer.h"
+#include "spoolrpc/spool.pb.h"
+#include "spoolrpc/spool/session_directory.h"
+#include "spoolrpc/spool/spool.h"
+#include "spoolrpc/wait/doorbell.h"
+
+namespace spoolrpc::spool {
+
+// A session as the server has taken it in.
+struct AcceptedSession {
+  SessionRecord record;
+  SessionPaths paths;
+  std::unique_ptr<log::LogReader> requests;
+  std::unique_ptr<log::LogWriter> responses;
+  // The client's doorbell, if it could be mapped.
+  std::unique_ptr<wait::Doorbell> client_doorbell;
+};
+
+// Every call blocks as the file system does. Not thread-safe, except doorbell().
+class ServerDirectory {
+ public:
+  // Makes the directory complete and publishes it. `record` names the services; id, process and
+  // versions are filled in here.
+  static absl::StatusOr<std::unique_ptr<ServerDirectory>> Publish(
+      std::shared_ptr<const Spool> spool, ServerRecord record);
+
+  const std::string& id() const { return record_.server_id(); }
+  const ServerRecord& record() const { return record_; }
+  const std::string& path() const { return path_; }
+  // The doorbell that clients of this host ring; one in memory where they cannot.
+  wait::Doorbell* doorbell() { return doorbell_.get(); }
+
+  // Renews the server's own lease; `state` tells clients whether to come.
+  absl::Status RenewLease(log::WriterState state);
+  // FAILED_PRECONDITION if `servers/SERVER` is not this directory any more: somebody took it for
+  // dead.
+  absl::Status CheckStillThere();
+
+  // The sessions announced in the inbox: their ids (16 bytes).
+  absl::StatusOr<std::vector<std::string>> ListInbox();
+  // Takes the session in, or refuses it: the verdict is linked, the announcement removed. An error
+  // says why not: CANCELLED if the client had withdrawn it, otherwise what is wrong with it.
+  // `slot`: its place in the doorbell, kNoSlot for none.
+  absl::StatusOr<std::unique_ptr<AcceptedSession>> Accept(const std::string& session_id,
+                                                          uint32_t slot, uint64_t log_capacity,
+                                                          uint64_t max_request_size,
+                                                          log::AlignedBuffer* buffer);
+  // Removes the server's half of a session and its verdict.
+  void Forget(const std::string& session_id);
+  // Removes the whole directory.
+  void Remove();
+
+  static constexpr uint32_t kNoSlot = UINT32_MAX;
+
+ private:
+  ServerDirectory(std::shared_ptr<const Spool> spool, ServerRecord record);
+  absl::StatusOr<std::unique_ptr<AcceptedSession>> Inspect(const std::string& session_id,
+                                                           log::AlignedBuffer* buffer);
+  absl::Status MakeHalf(uint64_t log_capacity, AcceptedSession* session);
+
+  const std::shared_ptr<const Spool> spool_;
+  ServerRecord record_;
+  std::string path_;
+  uint64_t inode_ = 0;
+  std::unique_ptr<wait::Doorbell> doorbell_;
+  std::unique_ptr<log::LogWriter> lease_;
+};
+
+}  // namespace spoolrpc::spool
+
+#endif  // SPOOLRPC_SPOOL_SERVER_DIRECTORY_H_

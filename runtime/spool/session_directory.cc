@@ -1,0 +1,111 @@
+#include "spoolrpc/spool/session_directory.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "spoolrpc/os/file.h"
+#include "spoolrpc/os/random.h"
+#include "spoolrpc/spool/record_file.h"
+#include "spoolrpc/spool/verdict.h"
+
+namespace spoolrpc::spool {
+
+SessionPaths::SessionPaths(const Spool& spool, const std::string& session_id,
+                           const std::string& server_id) {
+  const std::string name = IdName(session_id);
+  const std::string server = spool.server(server_id);
+  client_half = spool.session(session_id);
+  requests = Join(client_half, kRequests);
+  client_doorbell = Join(client_half, kDoorbell);
+  server_half = Join(Join(server, kSessions), name);
+  responses = Join(server_half, kResponses);
+  inbox = Join(server, kInbox);
+  verdict = Join(Join(server, kVerdicts), name);
+  server_doorbell = Join(server, kDoorbell);
+}
+
+SessionDirectory::SessionDirectory(std::shared_ptr<const Spool> spool,
+                                   const std::string& session_id, const std::string& server_id)
+    : spool_(std::move(spool)), paths_(*spool_, session_id, server_id) {}
+
+absl::StatusOr<std::unique_ptr<SessionDirectory>> SessionDirectory::Create(
+    std::shared_ptr<const Spool> spool, const ServerEntry& server, uint64_t log_capacity,
+    uint64_t term_ns) {
+  os::SystemCalls* const calls = spool->env().calls;
+  const std::string id = os::RandomBytes(kIdSize);
+  auto session =
+      std::unique_ptr<SessionDirectory>(new SessionDirectory(spool, id, server.id));
+  session->head_.direction = log::Direction::kRequests;
+  session->head_.id = id;
+  session->head_.capacity = log_capacity;
+  session->head_.counter = 1;
+  session->head_.term_ns = term_ns;
+  session->directory_ = spool->TemporaryPath(spool->sessions());
+  session->requests_path_ = Join(session->directory_, kRequests);
+
+  absl::Status status = os::MakeDirectory(calls, session->directory_, 0700);
+  if (!status.ok()) return status;
+  status = log::CreateLogFile(calls, session->requests_path_, session->head_, spool->access(),
+                              0600);
+  const os::ProcessId self = spool->env().host->Self();
+  const bool same_host = os::SameHost(self, ToProcessId(server.record->process()));
+  SessionRecord record;
+  if (status.ok() && !spool->network() && same_host) {
+    auto bell = wait::Doorbell::Create(calls, Join(session->directory_, kDoorbell), 1, 0600);
+    // Without a doorbell the session polls.
+    if (bell.ok()) {
+      record.set_doorbell_device((*bell)->device());
+      record.set_doorbell_inode((*bell)->inode());
+      record.set_doorbell_nonce((*bell)->nonce());
+      session->doorbell_ = *std::move(bell);
+    }
+  }
+  if (status.ok()) {
+    record.set_session_id(id);
+    record.set_server_id(server.id);
+    *record.mutable_process() = ToProcessIdentity(self);
+    record.set_protocol_version(kProtocolVersion);
+    record.set_min_protocol_version(kMinProtocolVersion);
+    record.set_software_version(kSoftwareVersion);
+    record.set_lease_term_ns(term_ns);
+    record.set_log_capacity(log_capacity);
+    record.set_file_system_is_local(spool->file_system().local);
+    status = os::WriteNewFile(calls, Join(session->directory_, kRecord),
+                              EncodeRecord(RecordKind::kSession, record), 0600,
+                              spool->access().flushed_writes);
+  }
+  if (!status.ok()) {
+    session->Remove();
+    return status;
+  }
+  return session;
+}
+
+absl::Status SessionDirectory::Publish() {
+  os::SystemCalls* const calls = spool_->env().calls;
+  if (absl::Status s = os::Rename(calls, directory_, paths_.client_half); !s.ok()) {
+    // A retried NFS request may report failure for its own success.
+    if (!os::StatPath(calls, paths_.requests).ok()) return s;
+  }
+  directory_ = paths_.client_half;
+  requests_path_ = paths_.requests;
+  const std::string announcement = Join(paths_.inbox, absl::StrCat(IdName(id()), ".1"));
+  const absl::Status announced = os::WriteNewFile(calls, announcement, "", 0600, false);
+  return absl::IsAlreadyExists(announced) ? absl::OkStatus() : announced;
+}
+
+absl::StatusOr<VerdictRecord> SessionDirectory::Withdraw() {
+  VerdictRecord record;
+  record.set_verdict(VerdictRecord::WITHDRAWN);
+  record.set_session_id(id());
+  bool won = false;
+  return DecideVerdict(*spool_, paths_.verdict, directory_, record, &won);
+}
+
+void SessionDirectory::Remove() {
+  os::SystemCalls* const calls = spool_->env().calls;
+  os::RemoveFile(calls, Join(paths_.inbox, absl::StrCat(IdName(id()), ".1"))).IgnoreError();
+  os::RemoveTree(calls, directory_).IgnoreError();
+}
+
+}  // namespace spoolrpc::spool
