@@ -1,0 +1,95 @@
+#include "spoolrpc/link/outgoing.h"
+
+#include <string.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace spoolrpc::link {
+namespace {
+
+char* PutHeader(const std::string& header, char* to) {
+  const uint32_t size = static_cast<uint32_t>(header.size());
+  memcpy(to, &size, sizeof(size));
+  memcpy(to + kHeaderSizeField, header.data(), header.size());
+  return to + kHeaderSizeField + header.size();
+}
+
+}  // namespace
+
+void OutgoingQueue::AddControl(log::FrameType type, uint8_t flags, uint64_t call,
+                               std::string payload) {
+  if (type == log::FrameType::kConsumed) {
+    // It carries a total: one is as good as many.
+    for (const Control& control : control_) {
+      if (control.type == type) return;
+    }
+  }
+  control_.push_back({type, flags, call, std::move(payload)});
+}
+
+bool OutgoingQueue::WriteOne(log::LogWriter* writer, uint64_t consumed, Outgoing* message,
+                             bool* done) {
+  const size_t head = kHeaderSizeField + message->header.size();
+  const size_t left = message->body.size() - message->sent;
+  const bool is_reply = message->type == log::FrameType::kReply;
+  const size_t most = writer->max_payload();
+  log::FrameType type = log::FrameType::kData;
+  bool with_header;
+  size_t part;
+  if (is_reply) {
+    // DATA frames, then the REPLY with what is left.
+    with_header = head + left <= most;
+    part = with_header ? left : std::min(left, most);
+    if (with_header) type = log::FrameType::kReply;
+  } else {
+    with_header = !message->begun;
+    part = std::min(left, most - (with_header ? head : 0));
+    if (with_header) type = message->type;
+  }
+  const size_t payload = part + (with_header ? head : 0);
+  if (!writer->HasRoom(payload, /*control=*/false)) return false;
+  char* to = writer->BeginFrame(payload);
+  if (with_header) to = PutHeader(message->header, to);
+  memcpy(to, message->body.data() + message->sent, part);
+  message->sent += part;
+  message->begun = true;
+  const bool last = is_reply ? with_header : message->sent == message->body.size();
+  uint8_t flags = with_header ? message->flags : 0;
+  if (!last) flags |= log::kMore;
+  writer->EndFrame(type, flags, message->call, consumed);
+  *done = last;
+  return true;
+}
+
+void OutgoingQueue::Pump(log::LogWriter* writer, uint64_t consumed) {
+  while (!control_.empty()) {
+    const Control& control = control_.front();
+    if (!writer->HasRoom(control.payload.size(), /*control=*/true)) return;
+    char* const to = writer->BeginFrame(control.payload.size());
+    memcpy(to, control.payload.data(), control.payload.size());
+    writer->EndFrame(control.type, control.flags, control.call, consumed);
+    control_.pop_front();
+  }
+  while (!messages_.empty()) {
+    bool done = false;
+    if (!WriteOne(writer, consumed, &messages_.front(), &done)) return;
+    Outgoing message = std::move(messages_.front());
+    messages_.pop_front();
+    if (!done) messages_.push_back(std::move(message));
+  }
+}
+
+bool OutgoingQueue::Remove(uint64_t call, bool* found) {
+  for (auto it = messages_.begin(); it != messages_.end(); ++it) {
+    if (it->call != call) continue;
+    *found = true;
+    const bool untouched = !it->begun;
+    messages_.erase(it);
+    return untouched;
+  }
+  *found = false;
+  return false;
+}
+
+}  // namespace spoolrpc::link

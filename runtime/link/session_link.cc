@@ -1,0 +1,407 @@
+#include "spoolrpc/link/session_link.h"
+
+#include <string.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "spoolrpc/os/error.h"
+#include "spoolrpc/os/file.h"
+
+namespace spoolrpc::link {
+namespace {
+
+// What a look reads when nothing tells how much there is, in bytes.
+constexpr size_t kUsualRead = 4096;
+
+}  // namespace
+
+SessionLink::SessionLink(LinkOptions options)
+    : env_(options.env),
+      flusher_(options.flusher),
+      own_bell_(options.own_bell),
+      own_slot_(options.own_slot),
+      peer_bell_(std::move(options.peer_bell)),
+      peer_slot_(options.peer_slot),
+      max_single_(options.writer->max_payload() - kHeaderSizeField),
+      write_path_(options.writer->path()),
+      writer_(std::move(options.writer)),
+      own_lease_(options.own_term),
+      reader_(std::move(options.reader)),
+      observer_(options.peer_term) {
+  last_look_ = env_.clock->Now();
+}
+
+SessionLink::~SessionLink() = default;
+
+// ---------------------------------------------------------------- sending
+
+uint64_t SessionLink::SendMessage(log::FrameType type, uint8_t flags, uint64_t call,
+                                  const google::protobuf::MessageLite& header,
+                                  const google::protobuf::MessageLite* message, size_t size) {
+  const size_t header_size = header.ByteSizeLong();
+  const size_t payload = kHeaderSizeField + header_size + size;
+  const uint64_t consumed = consumed_.load(std::memory_order_relaxed);
+  {
+    absl::MutexLock lock(&mu_);
+    const uint64_t position = writer_->end();
+    if (queue_.empty() && payload <= writer_->max_payload() &&
+        writer_->HasRoom(payload, /*control=*/false)) {
+      char* to = writer_->BeginFrame(payload);
+      const uint32_t size_field = static_cast<uint32_t>(header_size);
+      memcpy(to, &size_field, sizeof(size_field));
+      to += kHeaderSizeField;
+      to = reinterpret_cast<char*>(
+          header.SerializeWithCachedSizesToArray(reinterpret_cast<uint8_t*>(to)));
+      if (message != nullptr) {
+        message->SerializeWithCachedSizesToArray(reinterpret_cast<uint8_t*>(to));
+      }
+      writer_->EndFrame(type, flags, call, consumed);
+      consumed_told_ = consumed;
+      return position;
+    }
+  }
+  Outgoing outgoing;
+  outgoing.type = type;
+  outgoing.flags = flags;
+  outgoing.call = call;
+  header.SerializePartialToString(&outgoing.header);
+  if (message != nullptr) message->SerializePartialToString(&outgoing.body);
+  absl::MutexLock lock(&mu_);
+  const uint64_t position = writer_->end();
+  queue_.AddMessage(std::move(outgoing));
+  queue_.Pump(writer_.get(), consumed);
+  return position;
+}
+
+void SessionLink::SendControl(log::FrameType type, uint8_t flags, uint64_t call,
+                              std::string payload) {
+  absl::MutexLock lock(&mu_);
+  queue_.AddControl(type, flags, call, std::move(payload));
+  queue_.Pump(writer_.get(), consumed_.load(std::memory_order_relaxed));
+}
+
+bool SessionLink::TakeBack(uint64_t call) {
+  absl::MutexLock lock(&mu_);
+  bool found = false;
+  return queue_.Remove(call, &found) && found;
+}
+
+void SessionLink::Ring(uint64_t position) {
+  if (peer_bell_ != nullptr) peer_bell_->Ring(peer_slot_, position);
+}
+
+absl::Status SessionLink::CheckNames() {
+  // A writer whose log was unlinked by another client gets no error, not even from a flush.
+  const auto open = writer_->file().Stat();
+  if (!open.ok()) return open.status();
+  const auto named = os::StatPath(env_.calls, write_path_);
+  if (absl::IsNotFound(named.status()) || (named.ok() && named->inode != open->inode)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("write ", write_path_, ": the file was removed"));
+  }
+  return absl::OkStatus();
+}
+
+void SessionLink::WriteOut() {
+  absl::MutexLock lock(&mu_);
+  // Whoever writes takes what others send meanwhile: under load many frames share one write.
+  if (writing_) return;
+  writing_ = true;
+  while (broken_.ok() && (writer_->has_batch() || renewals_done_ < renewals_asked_)) {
+    const uint64_t renewals = renewals_asked_;
+    const bool renew = renewals_done_ < renewals;
+    const log::WriterState state = state_;
+    const bool has_batch = writer_->has_batch();
+    if (has_batch) writer_->TakeBatch(&batch_);
+    mu_.Unlock();
+    absl::Status status;
+    const os::Nanos began = renew ? env_.clock->Now() : 0;
+    if (has_batch) {
+      status = writer_->Write(batch_);
+      if (status.ok()) Ring(batch_.end());
+    }
+    if (status.ok() && renew) {
+      status = CheckNames();
+      if (status.ok()) status = writer_->WriteHead(state);
+      if (status.ok() && state == log::WriterState::kClosed && peer_bell_ != nullptr) {
+        peer_bell_->Wake();
+      }
+    }
+    mu_.Lock();
+    if (status.ok()) {
+      if (has_batch) written_to_ = batch_.end();
+      if (renew) {
+        renewals_done_ = renewals;
+        own_lease_.OnRenewed(began);
+      }
+    } else {
+      broken_ = status;
+    }
+    if (waiters_ > 0) written_.SignalAll();
+  }
+  writing_ = false;
+  if (!broken_.ok()) written_.SignalAll();
+}
+
+absl::Status SessionLink::Flush() {
+  if (flusher_ != nullptr) {
+    {
+      absl::MutexLock lock(&mu_);
+      if (!broken_.ok()) return broken_;
+      // The thread that writes takes it along.
+      if (writing_) return absl::OkStatus();
+    }
+    flusher_->Schedule(shared_from_this());
+    return absl::OkStatus();
+  }
+  WriteOut();
+  absl::MutexLock lock(&mu_);
+  return broken_;
+}
+
+absl::Status SessionLink::WaitWritten(uint64_t position, uint64_t renewals,
+                                      absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  absl::MutexLock lock(&mu_);
+  ++waiters_;
+  while (broken_.ok() && (written_to_ < position || renewals_done_ < renewals)) {
+    if (written_.WaitWithDeadline(&mu_, deadline)) break;
+  }
+  --waiters_;
+  if (!broken_.ok()) return broken_;
+  if (written_to_ < position || renewals_done_ < renewals) {
+    return absl::DeadlineExceededError(
+        absl::StrCat("flush ", write_path_, ": not done after ", absl::FormatDuration(timeout)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SessionLink::FlushAndWait(absl::Duration timeout) {
+  uint64_t position;
+  {
+    absl::MutexLock lock(&mu_);
+    if (!queue_.empty()) {
+      // Not even in the batch: the peer makes no room.
+      return absl::ResourceExhaustedError(
+          absl::StrCat("write ", write_path_, ": the peer does not read"));
+    }
+    position = writer_->end();
+  }
+  if (absl::Status s = Flush(); !s.ok()) return s;
+  return WaitWritten(position, 0, timeout);
+}
+
+absl::Status SessionLink::Renew(log::WriterState state) {
+  {
+    absl::MutexLock lock(&mu_);
+    // Closed is final.
+    if (state_ != log::WriterState::kClosed) state_ = state;
+    ++renewals_asked_;
+  }
+  return Flush();
+}
+
+absl::Status SessionLink::RenewAndWait(log::WriterState state, absl::Duration timeout) {
+  uint64_t renewals;
+  {
+    absl::MutexLock lock(&mu_);
+    if (state_ != log::WriterState::kClosed) state_ = state;
+    renewals = ++renewals_asked_;
+  }
+  if (absl::Status s = Flush(); !s.ok()) return s;
+  return WaitWritten(0, renewals, timeout);
+}
+
+spool::OwnLease SessionLink::own_lease() const {
+  absl::MutexLock lock(&mu_);
+  return own_lease_;
+}
+
+absl::Status SessionLink::status() const {
+  absl::MutexLock lock(&mu_);
+  return broken_;
+}
+
+bool SessionLink::backlogged() const {
+  absl::MutexLock lock(&mu_);
+  return !queue_.empty();
+}
+
+// ---------------------------------------------------------------- polling
+
+bool SessionLink::own_bell_trusted() const {
+  return own_bell_ != nullptr && own_bell_->echoed(own_slot_);
+}
+
+bool SessionLink::bells_trusted() const { return peer_bell_ != nullptr && own_bell_trusted(); }
+
+bool SessionLink::MayHaveNews() const {
+  return !own_bell_trusted() || own_bell_->published(own_slot_) > reader_->position();
+}
+
+os::Nanos SessionLink::next_head_reading() const {
+  if (read_head_next_) return 0;
+  return observer_.watching() ? observer_.next_reading() : os::kNever;
+}
+
+absl::Status SessionLink::TakeFrames(
+    PollResult* result, absl::FunctionRef<absl::Status(const log::Frame&)> on_frame) {
+  log::Frame frame;
+  uint64_t writer_end = 0;
+  bool have_end = false;
+  while (reader_->Next(&frame) == log::LogReader::Outcome::kFrame) {
+    ++result->frames;
+    if (frame.consumed != peer_consumed_) {
+      if (!have_end || frame.consumed > writer_end) {
+        absl::MutexLock lock(&mu_);
+        writer_end = writer_->end();
+        have_end = true;
+      }
+      if (frame.consumed < peer_consumed_ || frame.consumed > writer_end) {
+        result->end = PollResult::End::kCorrupt;
+        return absl::DataLossError(absl::StrCat(
+            "read ", reader_->path(), ": the frame at position ", frame.position,
+            " claims to have consumed up to ", frame.consumed, ", which is not between ",
+            peer_consumed_, " and ", writer_end));
+      }
+      peer_consumed_ = frame.consumed;
+    }
+    consumed_.store(reader_->position(), std::memory_order_relaxed);
+    if (frame.type == log::FrameType::kConsumed) continue;
+    if (absl::Status s = on_frame(frame); !s.ok()) {
+      result->end = PollResult::End::kFailed;
+      return s;
+    }
+  }
+  return absl::OkStatus();
+}
+
+void SessionLink::AfterFrames(uint64_t peer_consumed) {
+  bool flush = false;
+  {
+    absl::MutexLock lock(&mu_);
+    const uint64_t before = writer_->end();
+    writer_->OnConsumed(peer_consumed);
+    const uint64_t consumed = consumed_.load(std::memory_order_relaxed);
+    if (!queue_.empty()) queue_.Pump(writer_.get(), consumed);
+    if (writer_->end() != before) {
+      consumed_told_ = consumed;
+    } else if (consumed - consumed_told_ >= reader_->capacity() / 4) {
+      queue_.AddControl(log::FrameType::kConsumed, 0, 0, "");
+      queue_.Pump(writer_.get(), consumed);
+      consumed_told_ = consumed;
+    }
+    flush = writer_->has_batch() && writer_->end() != before;
+  }
+  if (flush) Flush().IgnoreError();  // whoever sends next meets the error
+}
+
+bool SessionLink::ReadPeerHead(log::AlignedBuffer* buffer, uint64_t* flushed, bool* closed) {
+  const bool watch = watch_peer_.load(std::memory_order_relaxed);
+  os::Nanos now = 0;
+  if (watch != observer_.watching()) {
+    now = env_.clock->Now();
+    if (watch) {
+      observer_.Start(now);
+    } else {
+      observer_.Stop();
+    }
+  }
+  if (!read_head_next_) {
+    if (!watch) return false;
+    if (now == 0) now = env_.clock->Now();
+    if (now < observer_.next_reading()) return false;
+  }
+  if (now == 0) now = env_.clock->Now();
+  const os::Nanos planned = observer_.watching() ? std::max(observer_.next_reading(), os::Nanos{0})
+                                                 : now;
+  const auto head = reader_->ReadHeadNow(buffer);
+  const os::Nanos ended = env_.clock->Now();
+  if (!head.ok()) {
+    if (os::IsStale(head.status())) reader_->Reopen().IgnoreError();
+    observer_.OnFailedReading(ended);
+    return false;
+  }
+  read_head_next_ = false;
+  peer_counter_ = head->counter;
+  if (observer_.watching()) observer_.OnReading(planned, now, ended, head->counter);
+  *flushed = head->flushed;
+  *closed = head->state == log::WriterState::kClosed;
+  return true;
+}
+
+PollResult SessionLink::Poll(bool force, log::AlignedBuffer* buffer,
+                             absl::FunctionRef<absl::Status(const log::Frame&)> on_frame) {
+  PollResult result;
+  uint64_t flushed = 0;
+  bool closed = false;
+  // The head before the log: what it says was flushed, or that the lease has run out, is judged by a
+  // reading of the log that began later.
+  const bool have_head = ReadPeerHead(buffer, &flushed, &closed);
+  const bool trusted = own_bell_trusted();
+  if (trusted && !force && !have_head && !MayHaveNews()) return result;
+  last_look_.store(env_.clock->Now(), std::memory_order_relaxed);
+  size_t need = 0;  // bytes that a frame which has begun is known to have
+  for (bool first = true;; first = false) {
+    size_t want = std::max(need, kUsualRead);
+    if (trusted) {
+      const uint64_t published = own_bell_->published(own_slot_);
+      if (published > reader_->position()) {
+        want = std::max<size_t>(need, std::min<uint64_t>(published - reader_->position(),
+                                                         buffer->size()));
+      } else if (!first) {
+        break;
+      }
+    }
+    const uint64_t before = reader_->position();
+    absl::Status status = reader_->Read(want, buffer);
+    if (!status.ok() && os::IsStale(status)) {
+      status = reader_->Reopen();
+      if (status.ok()) status = reader_->Read(want, buffer);
+    }
+    if (!status.ok()) {
+      result.end = PollResult::End::kFailed;
+      result.status = status;
+      break;
+    }
+    result.status = TakeFrames(&result, on_frame);
+    if (!result.status.ok()) break;
+    need = reader_->wanted();
+    const bool progress = reader_->position() != before;
+    // Read on if frames came and the reading ended before what is not there yet, or if a frame has
+    // begun that is longer than the reading was.
+    if (need == 0 || (!progress && need <= want)) break;
+  }
+  if (result.frames > 0) {
+    if (observer_.watching()) observer_.OnLife(env_.clock->Now());
+    AfterFrames(peer_consumed_);
+  }
+  if (result.end != PollResult::End::kNone || !have_head) return result;
+  if (result.frames == 0 && flushed > reader_->position()) {
+    const absl::Status checked = reader_->CheckAgainst(flushed, buffer);
+    if (absl::IsDataLoss(checked)) {
+      result.end = PollResult::End::kCorrupt;
+      result.status = checked;
+    } else if (checked.ok()) {
+      // Seen after reopening.
+      result.status = TakeFrames(&result, on_frame);
+      AfterFrames(peer_consumed_);
+    }
+    return result;
+  }
+  if (closed && result.frames == 0) {
+    result.end = PollResult::End::kPeerClosed;
+    result.status = absl::UnavailableError(
+        absl::StrCat("the writer of ", reader_->path(), " has closed the session"));
+  } else if (observer_.expired() && result.frames == 0) {
+    result.end = PollResult::End::kLeaseExpired;
+    result.status = absl::UnavailableError(absl::StrCat(
+        "the lease in ", reader_->path(), " has not moved for ",
+        absl::FormatDuration(absl::Nanoseconds(observer_.silence()))));
+  }
+  return result;
+}
+
+}  // namespace spoolrpc::link

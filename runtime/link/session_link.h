@@ -1,0 +1,192 @@
+// A session's two logs as one framed two-way pipe, with the leases of both sides.
+#ifndef SPOOLRPC_LINK_SESSION_LINK_H_
+#define SPOOLRPC_LINK_SESSION_LINK_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "google/protobuf/message_lite.h"
+#include "spoolrpc/link/outgoing.h"
+#include "spoolrpc/log/log_reader.h"
+#include "spoolrpc/log/log_writer.h"
+#include "spoolrpc/os/environment.h"
+#include "spoolrpc/spool/lease.h"
+#include "spoolrpc/wait/doorbell.h"
+#include "spoolrpc/wait/poll_schedule.h"
+
+namespace spoolrpc::link {
+
+class SessionLink;
+
+// Runs a link's writes on a thread of its own (network file systems, where a write may block for
+// as long as the file server likes).
+class Flusher {
+ public:
+  virtual ~Flusher() = default;
+  // Soon calls link->WriteOut() on another thread. Thread-safe; does not block.
+  virtual void Schedule(std::shared_ptr<SessionLink> link) = 0;
+};
+
+// What a look at the peer's log brought.
+struct PollResult {
+  enum class End {
+    kNone,          // the session goes on
+    kPeerClosed,    // the peer's head says closed, and its log has been read to the end
+    kLeaseExpired,  // the peer was silent for its term, and its log has been read to the end
+    kCorrupt,       // DATA_LOSS
+    kFailed,        // a file operation failed, or the peer broke the protocol
+  };
+  int frames = 0;
+  End end = End::kNone;
+  absl::Status status;  // says why, unless kNone
+};
+
+struct LinkOptions {
+  os::Environment env;
+  // Writes go through `flusher`; null: they are made by whoever sends.
+  Flusher* flusher = nullptr;
+  std::unique_ptr<log::LogWriter> writer;
+  std::unique_ptr<log::LogReader> reader;
+  // This side's doorbell and the peer's slot in it; the peer's doorbell and this side's slot. Null
+  // where there is none. The own one must outlive the link.
+  wait::Doorbell* own_bell = nullptr;
+  uint32_t own_slot = 0;
+  std::shared_ptr<wait::Doorbell> peer_bell;
+  uint32_t peer_slot = 0;
+  os::Nanos own_term = 0;
+  os::Nanos peer_term = 0;
+};
+
+// Sending is thread-safe. Polling is for one thread at a time: whoever has TryBeginPoll(). Sending
+// never waits for room (what does not fit is kept in memory), and polling never waits for sending.
+class SessionLink : public std::enable_shared_from_this<SessionLink> {
+ public:
+  explicit SessionLink(LinkOptions options);
+  ~SessionLink();
+
+  // --- Sending. Nothing goes out before Flush().
+
+  // The largest header and message, together, that go out as one frame.
+  size_t max_single() const { return max_single_; }
+  // Adds a CALL or REPLY with its message (null: none). `size` is message->ByteSizeLong(), computed
+  // just before. Returns the log position from which on its first frame lies.
+  uint64_t SendMessage(log::FrameType type, uint8_t flags, uint64_t call,
+                       const google::protobuf::MessageLite& header,
+                       const google::protobuf::MessageLite* message, size_t size)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  void SendControl(log::FrameType type, uint8_t flags, uint64_t call, std::string payload = "")
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Takes a message back that has not begun to be written. False: it has, at least in part.
+  bool TakeBack(uint64_t call) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Writes out what was sent, together with what others have sent: on this thread, or where there is
+  // a Flusher on its. An error is final, and is what every later call returns.
+  absl::Status Flush() ABSL_LOCKS_EXCLUDED(mu_);
+  // Flush(), and waits until all that was sent so far is flushed, for at most `timeout`.
+  absl::Status FlushAndWait(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mu_);
+  // Renews the own lease: the head is written with the next flush, which this starts.
+  absl::Status Renew(log::WriterState state) ABSL_LOCKS_EXCLUDED(mu_);
+  // The same, and waits for it.
+  absl::Status RenewAndWait(log::WriterState state, absl::Duration timeout)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // For the Flusher: writes until nothing is left.
+  void WriteOut() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // When the last renewal that was flushed began; see spool::OwnLease.
+  spool::OwnLease own_lease() const ABSL_LOCKS_EXCLUDED(mu_);
+  // OK while the link can be written to.
+  absl::Status status() const ABSL_LOCKS_EXCLUDED(mu_);
+  // True if messages wait for room.
+  bool backlogged() const ABSL_LOCKS_EXCLUDED(mu_);
+
+  // --- Polling.
+
+  // Makes the caller the one who polls; false: somebody else is.
+  bool TryBeginPoll() { return !polling_.exchange(true, std::memory_order_acquire); }
+  void EndPoll() { polling_.store(false, std::memory_order_release); }
+  // Takes all frames that are there and gives them to `on_frame`, which may send; a status that is
+  // not OK ends the session as a breach of protocol. With `force` reads the file even if the doorbell
+  // says that nothing came. Also reads the peer's lease when it is time.
+  PollResult Poll(bool force, log::AlignedBuffer* buffer,
+                  absl::FunctionRef<absl::Status(const log::Frame&)> on_frame)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // The peer's lease matters (calls are open), or does not.
+  void WatchPeer(bool watch) { watch_peer_.store(watch, std::memory_order_relaxed); }
+  // The peer's lease counter at the last reading; 0: never read. For the thread that polls.
+  uint64_t peer_counter() const { return peer_counter_; }
+  // Makes the next Poll() read the peer's head.
+  void ReadHeadNext() { read_head_next_ = true; }
+  // When the last Poll() that really read began. For any thread.
+  os::Nanos last_look() const { return last_look_.load(std::memory_order_relaxed); }
+  // When the peer's lease is to be read next; kNever if nobody watches it. For the thread that polls.
+  os::Nanos next_head_reading() const;
+  uint64_t read_position() const { return reader_->position(); }
+  // True if the doorbell says that there is something to read (or there is no trusted doorbell).
+  bool MayHaveNews() const;
+  // Both directions wake without polling.
+  bool bells_trusted() const;
+
+  const std::string& read_path() const { return reader_->path(); }
+  const std::string& write_path() const { return write_path_; }
+
+ private:
+  bool own_bell_trusted() const;
+  void Ring(uint64_t position);
+  absl::Status CheckNames();
+  absl::Status WaitWritten(uint64_t position, uint64_t renewals, absl::Duration timeout);
+  // Takes what the last Read() brought.
+  absl::Status TakeFrames(PollResult* result,
+                          absl::FunctionRef<absl::Status(const log::Frame&)> on_frame)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Reads the peer's head if it is time; sets *flushed to its mark.
+  bool ReadPeerHead(log::AlignedBuffer* buffer, uint64_t* flushed, bool* closed);
+  void AfterFrames(uint64_t peer_consumed) ABSL_LOCKS_EXCLUDED(mu_);
+
+  const os::Environment env_;
+  Flusher* const flusher_;
+  wait::Doorbell* const own_bell_;
+  const uint32_t own_slot_;
+  const std::shared_ptr<wait::Doorbell> peer_bell_;
+  const uint32_t peer_slot_;
+  const size_t max_single_;
+  const std::string write_path_;
+
+  mutable absl::Mutex mu_;
+  absl::CondVar written_;
+  // Write() and WriteHead() belong to whoever set writing_, without the lock.
+  const std::unique_ptr<log::LogWriter> writer_;
+  OutgoingQueue queue_ ABSL_GUARDED_BY(mu_);
+  bool writing_ ABSL_GUARDED_BY(mu_) = false;
+  uint64_t written_to_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t renewals_asked_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t renewals_done_ ABSL_GUARDED_BY(mu_) = 0;
+  int waiters_ ABSL_GUARDED_BY(mu_) = 0;
+  // What the peer knows of consumed_ from frames of ours.
+  uint64_t consumed_told_ ABSL_GUARDED_BY(mu_) = 0;
+  log::WriterState state_ ABSL_GUARDED_BY(mu_) = log::WriterState::kOpen;
+  spool::OwnLease own_lease_ ABSL_GUARDED_BY(mu_);
+  absl::Status broken_ ABSL_GUARDED_BY(mu_);
+  log::Batch batch_;  // belongs to the writer, as writer_ does
+
+  // Reading: belongs to whoever has TryBeginPoll().
+  std::atomic<bool> polling_{false};
+  const std::unique_ptr<log::LogReader> reader_;
+  spool::LeaseObserver observer_;
+  std::atomic<bool> watch_peer_{false};
+  bool read_head_next_ = false;
+  uint64_t peer_counter_ = 0;
+  uint64_t peer_consumed_ = 0;
+  // Read by senders, written by whoever polls.
+  std::atomic<uint64_t> consumed_{0};
+  std::atomic<os::Nanos> last_look_{0};
+};
+
+}  // namespace spoolrpc::link
+
+#endif  // SPOOLRPC_LINK_SESSION_LINK_H_
