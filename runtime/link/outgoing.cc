@@ -30,34 +30,25 @@ void OutgoingQueue::AddControl(log::FrameType type, uint8_t flags, uint64_t call
 
 bool OutgoingQueue::WriteOne(log::LogWriter* writer, uint64_t consumed, Outgoing* message,
                              bool* done) {
-  const size_t head = kHeaderSizeField + message->header.size();
-  const size_t left = message->body.size() - message->sent;
   const bool is_reply = message->type == log::FrameType::kReply;
+  const size_t left = message->body.size() - message->sent;
   const size_t most = writer->max_payload();
-  log::FrameType type = log::FrameType::kData;
-  bool with_header;
-  size_t part;
-  if (is_reply) {
-    // DATA frames, then the REPLY with what is left.
-    with_header = head + left <= most;
-    part = with_header ? left : std::min(left, most);
-    if (with_header) type = log::FrameType::kReply;
-  } else {
-    with_header = !message->begun;
-    part = std::min(left, most - (with_header ? head : 0));
-    if (with_header) type = message->type;
-  }
-  const size_t payload = part + (with_header ? head : 0);
+  // A request is headed by its CALL; a reply's bytes, header included, end in its REPLY.
+  const bool with_header = !is_reply && !message->begun;
+  const size_t head = with_header ? kHeaderSizeField + message->header.size() : 0;
+  const size_t part = std::min(left, most - head);
+  const bool last = part == left;
+  const bool typed = is_reply ? last : with_header;
+  const size_t payload = head + part;
   if (!writer->HasRoom(payload, /*control=*/false)) return false;
   char* to = writer->BeginFrame(payload);
   if (with_header) to = PutHeader(message->header, to);
   memcpy(to, message->body.data() + message->sent, part);
   message->sent += part;
   message->begun = true;
-  const bool last = is_reply ? with_header : message->sent == message->body.size();
-  uint8_t flags = with_header ? message->flags : 0;
+  uint8_t flags = typed ? message->flags : 0;
   if (!last) flags |= log::kMore;
-  writer->EndFrame(type, flags, message->call, consumed);
+  writer->EndFrame(typed ? message->type : log::FrameType::kData, flags, message->call, consumed);
   *done = last;
   return true;
 }

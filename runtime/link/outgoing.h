@@ -15,8 +15,9 @@ struct Outgoing {
   log::FrameType type = log::FrameType::kCall;
   uint8_t flags = 0;
   uint64_t call = 0;
-  // The serialized CallHeader or ReplyHeader.
+  // Of a CALL: the serialized CallHeader, which must fit into one frame. Of a REPLY: empty.
   std::string header;
+  // Of a CALL: the message. Of a REPLY: the whole payload, size and ReplyHeader included.
   std::string body;
   size_t sent = 0;  // of body
   bool begun = false;

@@ -66,8 +66,14 @@ uint64_t SessionLink::SendMessage(log::FrameType type, uint8_t flags, uint64_t c
   outgoing.type = type;
   outgoing.flags = flags;
   outgoing.call = call;
-  header.SerializePartialToString(&outgoing.header);
-  if (message != nullptr) message->SerializePartialToString(&outgoing.body);
+  if (type == log::FrameType::kReply) {
+    const uint32_t size_field = static_cast<uint32_t>(header_size);
+    outgoing.body.assign(reinterpret_cast<const char*>(&size_field), sizeof(size_field));
+    header.AppendPartialToString(&outgoing.body);
+  } else {
+    header.SerializePartialToString(&outgoing.header);
+  }
+  if (message != nullptr) message->AppendPartialToString(&outgoing.body);
   absl::MutexLock lock(&mu_);
   const uint64_t position = writer_->end();
   queue_.AddMessage(std::move(outgoing));

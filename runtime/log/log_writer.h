@@ -67,6 +67,9 @@ class LogWriter {
   // this call began.
   absl::Status WriteHead(WriterState state);
 
+  // Of a lease, which has no ring: what its head says of calls served, from the next WriteHead() on.
+  void set_calls_served(uint64_t calls) { head_.flushed = calls; }
+
   // Everything before it has been flushed. Belongs to Write()'s side.
   uint64_t flushed() const { return head_.flushed; }
   const LogHead& head() const { return head_; }

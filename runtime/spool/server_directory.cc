@@ -88,7 +88,8 @@ absl::StatusOr<std::unique_ptr<ServerDirectory>> ServerDirectory::Publish(
   return server;
 }
 
-absl::Status ServerDirectory::RenewLease(log::WriterState state) {
+absl::Status ServerDirectory::RenewLease(log::WriterState state, uint64_t calls_served) {
+  lease_->set_calls_served(calls_served);
   return lease_->WriteHead(state);
 }
 

@@ -41,8 +41,9 @@ class ServerDirectory {
   // The doorbell that clients of this host ring; one in memory where they cannot.
   wait::Doorbell* doorbell() { return doorbell_.get(); }
 
-  // Renews the server's own lease; `state` tells clients whether to come.
-  absl::Status RenewLease(log::WriterState state);
+  // Renews the server's own lease; `state` tells clients whether to come, `calls_served` is for
+  // `spoolrpc status`.
+  absl::Status RenewLease(log::WriterState state, uint64_t calls_served);
   // FAILED_PRECONDITION if `servers/SERVER` is not this directory any more: somebody took it for
   // dead.
   absl::Status CheckStillThere();

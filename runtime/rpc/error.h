@@ -1,0 +1,60 @@
+// What statuses say beside code and message: typed details of applications, and why the
+// infrastructure ended a call.
+#ifndef SPOOLRPC_RPC_ERROR_H_
+#define SPOOLRPC_RPC_ERROR_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "google/protobuf/message.h"
+#include "google/rpc/status.pb.h"
+#include "spoolrpc/errors.pb.h"
+
+namespace spoolrpc {
+
+// True if SpoolRPC's own runtime in this process ended the call, not the remote handler: a peer
+// cannot forge it.
+bool IsTransportError(const absl::Status& status);
+
+// Why the infrastructure ended the call; none if the handler did.
+std::optional<ErrorInfo> GetErrorInfo(const absl::Status& status);
+
+// Adds a typed detail to `*status`, which must not be OK. Details are kept in order and may repeat.
+void AddDetail(absl::Status* status, const google::protobuf::Message& detail);
+
+// The google.rpc.Status that `status` carries whole, with code and message filled in.
+google::rpc::Status ToRpcStatus(const absl::Status& status);
+
+// All details of type T, in order.
+template <class T>
+std::vector<T> GetDetails(const absl::Status& status) {
+  std::vector<T> details;
+  for (const auto& any : ToRpcStatus(status).details()) {
+    T detail;
+    if (any.UnpackTo(&detail)) details.push_back(std::move(detail));
+  }
+  return details;
+}
+
+namespace rpc {
+
+// For the runtime alone: a status with an ErrorInfo.
+absl::Status TransportError(absl::StatusCode code, ErrorInfo::Reason reason,
+                            absl::string_view message, bool may_have_executed,
+                            absl::string_view method = "", absl::string_view path = "");
+// The same with what `cause` says as its message.
+absl::Status TransportErrorFrom(const absl::Status& cause, ErrorInfo::Reason reason,
+                                bool may_have_executed, absl::string_view method = "",
+                                absl::string_view path = "");
+
+// The payload URLs of absl::Status under which the two are kept.
+extern const char kErrorInfoUrl[];
+extern const char kRpcStatusUrl[];
+
+}  // namespace rpc
+}  // namespace spoolrpc
+
+#endif  // SPOOLRPC_RPC_ERROR_H_
