@@ -1,0 +1,458 @@
+// Runs generated code: stubs against channels that a test makes, service classes through their
+// handlers. No server and no spool.
+#include "spoolrpc/generated_code.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <set>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "tests/compiler_plugin/protos/annotated.spoolrpc.pb.h"
+#include "tests/compiler_plugin/protos/comments_mock.spoolrpc.pb.h"
+#include "tests/compiler_plugin/protos/deep_package_mock.spoolrpc.pb.h"
+#include "tests/compiler_plugin/protos/empty_mock.spoolrpc.pb.h"
+#include "tests/compiler_plugin/protos/generic_services_mock.spoolrpc.pb.h"
+#include "tests/compiler_plugin/protos/greeter_mock.spoolrpc.pb.h"
+#include "tests/compiler_plugin/protos/imports_mock.spoolrpc.pb.h"
+#include "tests/compiler_plugin/protos/lite_mock.spoolrpc.pb.h"
+#include "tests/compiler_plugin/protos/names_mock.spoolrpc.pb.h"
+#include "tests/compiler_plugin/protos/no_package_mock.spoolrpc.pb.h"
+#include "tests/compiler_plugin/protos/no_service_mock.spoolrpc.pb.h"
+#include "tests/compiler_plugin/protos/proto2_mock.spoolrpc.pb.h"
+#include "tests/compiler_plugin/protos/recursive_mock.spoolrpc.pb.h"
+#include "tests/compiler_plugin/protos/several_mock.spoolrpc.pb.h"
+#include "tests/compiler_plugin/protos/std_package.spoolrpc.pb.h"
+#include "tests/compiler_plugin/protos/streaming_mock.spoolrpc.pb.h"
+
+namespace spoolrpc::testing {
+namespace {
+
+using ::helloworld::Greeter;
+using ::helloworld::HelloReply;
+using ::helloworld::HelloRequest;
+using ::testing::_;
+using ::testing::DoAll;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Return;
+using ::testing::SetArgPointee;
+using ::testing::SizeIs;
+
+// Contexts are only handed through; nothing here looks into one.
+char client_context_storage;
+char server_context_storage;
+ClientContext* const kClientContext = reinterpret_cast<ClientContext*>(&client_context_storage);
+ServerContext* const kServerContext = reinterpret_cast<ServerContext*>(&server_context_storage);
+
+// Answers calls by the handlers of one service in this process, through serialized bytes.
+class LoopbackChannel final : public ChannelInterface {
+ public:
+  // `service` must outlive the channel.
+  explicit LoopbackChannel(const Service* service) : service_(service) {}
+
+  absl::Status BlockingUnaryCall(const MethodInfo& method, ClientContext* context,
+                                 const google::protobuf::MessageLite& request,
+                                 google::protobuf::MessageLite* reply) override {
+    EXPECT_EQ(context, kClientContext);
+    for (const Service::Method& candidate : service_->methods()) {
+      if (absl::string_view(candidate.info->full_name) != method.full_name) continue;
+      std::unique_ptr<google::protobuf::MessageLite> server_request =
+          candidate.handler->NewRequest();
+      std::unique_ptr<google::protobuf::MessageLite> server_reply = candidate.handler->NewReply();
+      EXPECT_EQ(server_request->GetTypeName(), request.GetTypeName());
+      EXPECT_EQ(server_reply->GetTypeName(), reply->GetTypeName());
+      EXPECT_TRUE(server_request->ParsePartialFromString(request.SerializePartialAsString()));
+      const absl::Status status =
+          candidate.handler->Run(kServerContext, server_request.get(), server_reply.get());
+      EXPECT_TRUE(reply->ParsePartialFromString(server_reply->SerializePartialAsString()));
+      return status;
+    }
+    return absl::NotFoundError(absl::StrCat("no handler of ", method.full_name));
+  }
+
+ private:
+  const Service* const service_;
+};
+
+// A stub that calls `service`.
+template <class ServiceClass>
+auto StubOf(const typename ServiceClass::Service& service) {
+  return ServiceClass::NewStub(std::make_shared<LoopbackChannel>(&service));
+}
+
+class GreeterImpl final : public Greeter::Service {
+ public:
+  absl::Status SayHello(ServerContext* context, const HelloRequest* request,
+                        HelloReply* response) override {
+    EXPECT_EQ(context, kServerContext);
+    if (request->name().empty()) return absl::InvalidArgumentError("who?");
+    response->set_message(absl::StrCat("Hello ", request->name()));
+    return absl::OkStatus();
+  }
+};
+
+TEST(GeneratedCodeTest, AStubCallsTheMethodOfItsName) {
+  GreeterImpl service;
+  const std::unique_ptr<Greeter::Stub> stub = StubOf<Greeter>(service);
+  HelloRequest request;
+  request.set_name("world");
+  HelloReply reply;
+  EXPECT_EQ(stub->SayHello(kClientContext, request, &reply), absl::OkStatus());
+  EXPECT_EQ(reply.message(), "Hello world");
+}
+
+TEST(GeneratedCodeTest, StatusesOfHandlersAreHandedThrough) {
+  GreeterImpl service;
+  HelloReply reply;
+  EXPECT_EQ(StubOf<Greeter>(service)->SayHello(kClientContext, HelloRequest(), &reply),
+            absl::InvalidArgumentError("who?"));
+}
+
+TEST(GeneratedCodeTest, AMethodThatIsNotOverriddenIsUnimplementedAndSaysWhich) {
+  GreeterImpl service;
+  HelloReply reply;
+  const absl::Status status =
+      StubOf<Greeter>(service)->SayHelloAgain(kClientContext, HelloRequest(), &reply);
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("/helloworld.Greeter/SayHelloAgain"));
+}
+
+TEST(GeneratedCodeTest, AStubKeepsItsChannelAlive) {
+  GreeterImpl service;
+  auto channel = std::make_shared<LoopbackChannel>(&service);
+  std::weak_ptr<LoopbackChannel> watch = channel;
+  std::unique_ptr<Greeter::StubInterface> stub =
+      Greeter::NewStub(std::move(channel), StubOptions());
+  EXPECT_FALSE(watch.expired());
+  HelloRequest request;
+  request.set_name("you");
+  HelloReply reply;
+  EXPECT_EQ(stub->SayHello(kClientContext, request, &reply), absl::OkStatus());
+  stub.reset();
+  EXPECT_TRUE(watch.expired());
+}
+
+TEST(GeneratedCodeTest, TheFullNameIsAConstant) {
+  static_assert(Greeter::service_full_name()[0] == 'h', "not a constant expression");
+  EXPECT_STREQ(Greeter::service_full_name(), "helloworld.Greeter");
+  EXPECT_STREQ(Greeter::Service().info().full_name, "helloworld.Greeter");
+}
+
+TEST(GeneratedCodeTest, MocksStandInForStubs) {
+  ::helloworld::MockGreeterStub mock;
+  HelloReply prepared;
+  prepared.set_message("from the mock");
+  EXPECT_CALL(mock, SayHello(kClientContext, _, _))
+      .WillOnce(DoAll(SetArgPointee<2>(prepared), Return(absl::OkStatus())));
+  Greeter::StubInterface* const stub = &mock;
+  HelloReply reply;
+  EXPECT_EQ(stub->SayHello(kClientContext, HelloRequest(), &reply), absl::OkStatus());
+  EXPECT_EQ(reply.message(), "from the mock");
+}
+
+// All mocks of all files can be made: none has lost a pure virtual function.
+template <class Mock>
+class MockTest : public ::testing::Test {};
+using Mocks = ::testing::Types<
+    ::MockPingerStub, ::MockstdStub, ::comments::MockCommentedStub, ::generic::MockEchoStub,
+    ::helloworld::MockGreeterStub, ::lite::MockAdderStub, ::names::MockKeywordsStub,
+    ::names::MockMembersStub, ::names::MockStubStub, ::names::MockTakenStub_,
+    ::names::MockUnderscoresStub, ::names::MockregisterStub, ::legacy::MockRecordsStub,
+    ::recursive::MockForestStub, ::several::MockLastStub, ::several::MockNothingStub,
+    ::shop::spoolrpc::absl::testing::google::protobuf::MockChannelInterfaceStub,
+    ::streaming::MockMixedStub, ::streaming::MockOnlyStreamsStub,
+    ::warehouse::orders::MockOrdersStub>;
+TYPED_TEST_SUITE(MockTest, Mocks);
+TYPED_TEST(MockTest, CanBeMade) {
+  static_assert(!std::is_abstract_v<TypeParam>, "a function is not mocked");
+  TypeParam mock;
+}
+
+TEST(AnnotationsTest, MethodsInheritFromTheirServiceAndOverride) {
+  const annotated::Classifier::Service service;
+  const ServiceInfo& info = service.info();
+  ASSERT_EQ(info.method_count, 3);
+
+  EXPECT_STREQ(info.methods[0].full_name, "/annotated.Classifier/Inherit");
+  EXPECT_EQ(info.methods[0].kind, MethodKind::kUnary);
+  EXPECT_EQ(info.methods[0].idempotency, Idempotency::kUnknown);
+  EXPECT_EQ(info.methods[0].timeout_ns, 60'000'000'000);
+  EXPECT_EQ(info.methods[0].ack_timeout_ns, 10'000'000'000);
+  EXPECT_FALSE(info.methods[0].ack_before_execution);
+
+  EXPECT_EQ(info.methods[1].idempotency, Idempotency::kNoSideEffects);
+  EXPECT_EQ(info.methods[1].timeout_ns, 30'000'000'005);
+  EXPECT_EQ(info.methods[1].ack_timeout_ns, 10'000'000'000);
+  EXPECT_FALSE(info.methods[1].ack_before_execution);
+
+  EXPECT_EQ(info.methods[2].idempotency, Idempotency::kIdempotent);
+  EXPECT_EQ(info.methods[2].timeout_ns, 2'500'000'000);
+  EXPECT_EQ(info.methods[2].ack_timeout_ns, 1);
+  EXPECT_TRUE(info.methods[2].ack_before_execution);
+}
+
+TEST(AnnotationsTest, AServiceWithoutAnnotationsHasNone) {
+  const annotated::Plain::Service service;
+  ASSERT_EQ(service.info().method_count, 1);
+  const MethodInfo& method = service.info().methods[0];
+  EXPECT_EQ(method.idempotency, Idempotency::kUnknown);
+  EXPECT_EQ(method.timeout_ns, 0);
+  EXPECT_EQ(method.ack_timeout_ns, 0);
+  EXPECT_FALSE(method.ack_before_execution);
+}
+
+TEST(ServiceInfoTest, EachServiceHasItsFingerprint) {
+  const std::set<uint64_t> fingerprints = {
+      Greeter::Service().info().fingerprint,
+      annotated::Classifier::Service().info().fingerprint,
+      several::First::Service().info().fingerprint,
+      several::Nothing::Service().info().fingerprint,
+      several::Last::Service().info().fingerprint,
+      recursive::Forest::Service().info().fingerprint,
+  };
+  EXPECT_THAT(fingerprints, SizeIs(6));
+  EXPECT_EQ(fingerprints.count(0), 0);
+}
+
+TEST(ServiceInfoTest, AServiceWithoutMethodsIsAService) {
+  const several::Nothing::Service service;
+  EXPECT_STREQ(service.info().full_name, "several.Nothing");
+  EXPECT_EQ(service.info().method_count, 0);
+  EXPECT_THAT(service.methods(), IsEmpty());
+  EXPECT_NE(StubOf<several::Nothing>(service), nullptr);
+}
+
+TEST(StreamingTest, StreamingMethodsAreKnownButHaveNoHandlers) {
+  const streaming::Mixed::Service service;
+  ASSERT_EQ(service.info().method_count, 4);
+  EXPECT_EQ(service.info().methods[0].kind, MethodKind::kClientStreaming);
+  EXPECT_EQ(service.info().methods[1].kind, MethodKind::kUnary);
+  EXPECT_EQ(service.info().methods[2].kind, MethodKind::kServerStreaming);
+  EXPECT_EQ(service.info().methods[3].kind, MethodKind::kBidiStreaming);
+  ASSERT_THAT(service.methods(), SizeIs(1));
+  EXPECT_EQ(service.methods()[0].info, &service.info().methods[1]);
+
+  streaming::Chunk chunk;
+  EXPECT_EQ(StubOf<streaming::Mixed>(service)->Echo(kClientContext, chunk, &chunk).code(),
+            absl::StatusCode::kUnimplemented);
+  EXPECT_THAT(streaming::OnlyStreams::Service().methods(), IsEmpty());
+}
+
+class OrdersImpl final : public ::warehouse::orders::Orders::Service {
+ public:
+  absl::Status FindShelf(ServerContext*, const ::warehouse::parts::Part* request,
+                         ::warehouse::Shelf* response) override {
+    *response->add_parts() = *request;
+    return absl::OkStatus();
+  }
+  absl::Status Measure(ServerContext*, const ::warehouse::parts::Part_Size_Axis* request,
+                       google::protobuf::DoubleValue* response) override {
+    response->set_value(request->length());
+    return absl::OkStatus();
+  }
+  absl::Status Charge(ServerContext*, const ::warehouse::orders::Order_Line_Price* request,
+                      ::warehouse::orders::Order_Line* response) override {
+    *response->mutable_price() = *request;
+    return absl::OkStatus();
+  }
+  absl::Status Wrap(ServerContext*, const ::warehouse::orders::Order* request,
+                    google::protobuf::Any* response) override {
+    response->PackFrom(*request);
+    return absl::OkStatus();
+  }
+};
+
+TEST(TypesTest, RequestsAndRepliesMayBeOfOtherFilesAndNested) {
+  OrdersImpl service;
+  const auto stub = StubOf<::warehouse::orders::Orders>(service);
+
+  ::warehouse::parts::Part part;
+  part.set_id("bolt");
+  ::warehouse::Shelf shelf;
+  EXPECT_EQ(stub->FindShelf(kClientContext, part, &shelf), absl::OkStatus());
+  EXPECT_EQ(shelf.parts(0).id(), "bolt");
+
+  ::warehouse::parts::Part::Size::Axis axis;
+  axis.set_length(2.5);
+  google::protobuf::DoubleValue value;
+  EXPECT_EQ(stub->Measure(kClientContext, axis, &value), absl::OkStatus());
+  EXPECT_EQ(value.value(), 2.5);
+
+  ::warehouse::orders::Order::Line::Price price;
+  price.set_cents(99);
+  ::warehouse::orders::Order::Line line;
+  EXPECT_EQ(stub->Charge(kClientContext, price, &line), absl::OkStatus());
+  EXPECT_EQ(line.price().cents(), 99);
+
+  ::warehouse::orders::Order order;
+  order.set_note("fragile");
+  google::protobuf::Any any;
+  EXPECT_EQ(stub->Wrap(kClientContext, order, &any), absl::OkStatus());
+  EXPECT_TRUE(any.Is<::warehouse::orders::Order>());
+}
+
+class RecordsImpl final : public ::legacy::Records::Service {
+ public:
+  absl::Status Store(ServerContext*, const ::legacy::Record* request,
+                     ::legacy::Record* response) override {
+    *response = *request;
+    return absl::OkStatus();
+  }
+  absl::Status First(ServerContext*, const ::legacy::Record* request,
+                     ::legacy::Record_Entry* response) override {
+    *response = request->entry(0);
+    return absl::OkStatus();
+  }
+};
+
+TEST(TypesTest, Proto2WithGroupsAndExtensions) {
+  RecordsImpl service;
+  const auto stub = StubOf<::legacy::Records>(service);
+  ::legacy::Record record;
+  record.set_id(7);
+  record.SetExtension(::legacy::remark, "kept");
+  record.add_entry()->set_data("first");
+  ::legacy::Record stored;
+  EXPECT_EQ(stub->Store(kClientContext, record, &stored), absl::OkStatus());
+  EXPECT_EQ(stored.GetExtension(::legacy::remark), "kept");
+  ::legacy::Record::Entry entry;
+  EXPECT_EQ(stub->First(kClientContext, record, &entry), absl::OkStatus());
+  EXPECT_EQ(entry.data(), "first");
+}
+
+class AdderImpl final : public ::lite::Adder::Service {
+ public:
+  absl::Status Add(ServerContext*, const ::lite::Small* request, ::lite::Small* response) override {
+    response->set_number(request->number() + 1);
+    return absl::OkStatus();
+  }
+};
+
+TEST(TypesTest, MessagesWithoutReflection) {
+  AdderImpl service;
+  ::lite::Small small;
+  small.set_number(41);
+  ::lite::Small sum;
+  EXPECT_EQ(StubOf<::lite::Adder>(service)->Add(kClientContext, small, &sum), absl::OkStatus());
+  EXPECT_EQ(sum.number(), 42);
+}
+
+class PingerImpl final : public ::Pinger::Service {
+ public:
+  absl::Status Send(ServerContext*, const ::Ping* request, ::Ping* response) override {
+    *response = *request;
+    return absl::OkStatus();
+  }
+};
+
+TEST(PackagesTest, NoPackage) {
+  PingerImpl service;
+  EXPECT_STREQ(service.info().methods[0].full_name, "/Pinger/Send");
+  ::Ping ping;
+  ping.set_text("ping");
+  ::Ping pong;
+  EXPECT_EQ(StubOf<::Pinger>(service)->Send(kClientContext, ping, &pong), absl::OkStatus());
+  EXPECT_EQ(pong.text(), "ping");
+  EXPECT_STREQ(::std_::service_full_name(), "std");
+  EXPECT_STREQ(::absl_::service_full_name(), "absl");
+  EXPECT_STREQ(::testing_::service_full_name(), "testing");
+}
+
+TEST(PackagesTest, PackagesNamedLikeTheNamespacesWeUse) {
+  namespace deep = ::shop::spoolrpc::absl::testing::google::protobuf;
+  const deep::ChannelInterface::Service service;
+  // It has a method named info, which hides the function of the base class.
+  const Service& base = service;
+  EXPECT_STREQ(base.info().methods[0].full_name,
+               "/shop.spoolrpc.absl.testing.google.protobuf.ChannelInterface/BlockingUnaryCall");
+  deep::Status message;
+  EXPECT_EQ(StubOf<deep::ChannelInterface>(service)
+                ->BlockingUnaryCall(kClientContext, message, &message)
+                .code(),
+            ::absl::StatusCode::kUnimplemented);
+  EXPECT_STREQ(::shop::std::memory::service_full_name(), "shop.std.memory");
+}
+
+class KeywordsImpl final : public ::names::Keywords::Service {
+ public:
+  absl::Status delete_(ServerContext*, const ::names::class_* request,
+                       ::names::class__delete* response) override {
+    return absl::OkStatus();
+  }
+  absl::Status override(ServerContext*, const ::names::Empty* request,
+                        ::names::Empty* response) override {
+    return absl::OkStatus();
+  }
+  absl::Status errno_(ServerContext*, const ::names::Empty* request,
+                      ::names::Empty* response) override {
+    return absl::OkStatus();
+  }
+};
+
+TEST(NamesTest, KeywordsAndMacrosGetAnUnderscoreInCppOnly) {
+  KeywordsImpl service;
+  EXPECT_STREQ(service.info().methods[0].full_name, "/names.Keywords/delete");
+  const auto stub = StubOf<::names::Keywords>(service);
+  ::names::class__delete deleted;
+  EXPECT_EQ(stub->delete_(kClientContext, ::names::class_(), &deleted), absl::OkStatus());
+  ::names::Empty empty;
+  EXPECT_EQ(stub->override(kClientContext, empty, &empty), absl::OkStatus());
+  EXPECT_EQ(stub->errno_(kClientContext, empty, &empty), absl::OkStatus());
+  EXPECT_EQ(stub->namespace_(kClientContext, empty, &empty).code(),
+            absl::StatusCode::kUnimplemented);
+}
+
+class MembersImpl final : public ::names::Members::Service {
+ public:
+  absl::Status Stub_(ServerContext*, const ::names::Empty*, ::names::Empty*) override {
+    return absl::OkStatus();
+  }
+  absl::Status Members(ServerContext*, const ::names::Empty*, ::names::Empty*) override {
+    return absl::OkStatus();
+  }
+};
+
+TEST(NamesTest, MethodsNamedLikeMembersGetAnUnderscore) {
+  MembersImpl service;
+  const auto stub = StubOf<::names::Members>(service);
+  ::names::Empty empty;
+  EXPECT_EQ(stub->Stub_(kClientContext, empty, &empty), absl::OkStatus());
+  EXPECT_EQ(stub->Members(kClientContext, empty, &empty), absl::OkStatus());
+  EXPECT_EQ(stub->Service_(kClientContext, empty, &empty).code(), absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(stub->channel__(kClientContext, empty, &empty).code(),
+            absl::StatusCode::kUnimplemented);
+}
+
+TEST(NamesTest, TheNameWithTheUnderscoreMayBeTakenToo) {
+  const ::names::Underscores::Service service;
+  const auto stub = StubOf<::names::Underscores>(service);
+  ::names::Empty empty;
+  EXPECT_THAT(std::string(stub->delete_(kClientContext, empty, &empty).message()),
+              HasSubstr("/delete_ "));
+  EXPECT_THAT(std::string(stub->delete__(kClientContext, empty, &empty).message()),
+              HasSubstr("/delete__ "));
+  EXPECT_THAT(std::string(stub->delete___(kClientContext, empty, &empty).message()),
+              HasSubstr("/delete "));
+}
+
+TEST(NamesTest, ServicesNamedLikeMembersOrMessagesGetAnUnderscore) {
+  EXPECT_STREQ(::names::Stub_::service_full_name(), "names.Stub");
+  EXPECT_STREQ(::names::Service_::service_full_name(), "names.Service_");
+  EXPECT_STREQ(::names::Service__::service_full_name(), "names.Service");
+  EXPECT_STREQ(::names::Out_Service_::service_full_name(), "names.Out_Service");
+  EXPECT_STREQ(::names::Out_Kind_SMALL_::service_full_name(), "names.Out_Kind_SMALL");
+  EXPECT_STREQ(::names::Level_Name_::service_full_name(), "names.Level_Name");
+  EXPECT_STREQ(::names::register_::service_full_name(), "names.register");
+  EXPECT_STREQ(::names::Method::service_full_name(), "names.Method");
+  EXPECT_STREQ(::generic::Echo_::service_full_name(), "generic.Echo");
+}
+
+}  // namespace
+}  // namespace spoolrpc::testing

@@ -1,0 +1,116 @@
+// Whoever knows gRPC's generated classes knows ours: Debian's grpc_cpp_plugin runs over the same
+// files, and every public member of its classes must be a member of ours, with the same parameters,
+// unless grpc_differences.txt says why not.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "tests/compiler_plugin/cpp_members.h"
+#include "tests/compiler_plugin/grpc_differences.h"
+#include "tests/compiler_plugin/run_protoc.h"
+
+namespace spoolrpc::testing {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+constexpr char kDifferences[] = "tests/compiler_plugin/grpc_differences.txt";
+
+struct Headers {
+  std::string grpc;
+  std::string ours;
+};
+
+Headers Generate(const std::string& name) {
+  const std::string directory = MakeTemporaryDirectory();
+  const std::string base = absl::StrCat("tests/compiler_plugin/protos/", name);
+  const ProtocResult result =
+      RunProtoc({absl::StrCat("--spoolrpc_out=", directory), absl::StrCat("--grpc_out=", directory),
+                 absl::StrCat(base, ".proto")});
+  EXPECT_EQ(result.exit_code, 0) << result.output;
+  return {ReadFile(absl::StrCat(directory, "/", base, ".grpc.pb.h")),
+          ReadFile(absl::StrCat(directory, "/", base, ".spoolrpc.pb.h"))};
+}
+
+std::vector<std::string> NamesOf(const std::vector<CppMember>& members) {
+  std::vector<std::string> names;
+  for (const CppMember& member : members) names.push_back(member.name);
+  return names;
+}
+
+TEST(GrpcApiTest, EveryMemberHasItsCounterpartOrADocumentedReason) {
+  std::vector<Difference> differences = ParseDifferences(ReadFile(kDifferences));
+  ASSERT_FALSE(differences.empty());
+  // All that gRPC's plugin takes: it crashes on the `$` in a comment of comments.proto and refuses
+  // generic_services.proto.
+  for (const char* name :
+       {"annotated", "deep_package", "empty", "foreign_option", "greeter", "imports", "lite",
+        "names", "no_package", "no_service", "other_package", "proto2", "public_import",
+        "recursive", "several", "std_package", "streaming"}) {
+    const Headers headers = Generate(name);
+    EXPECT_NE(headers.grpc, "") << name;
+    EXPECT_NE(headers.ours, "") << name;
+    EXPECT_THAT(MissingMembers(headers.grpc, headers.ours, &differences), IsEmpty()) << name;
+  }
+  for (const Difference& difference : differences) {
+    EXPECT_TRUE(difference.used) << "no such difference any more, remove it from " << kDifferences
+                                 << ": " << difference.pattern;
+  }
+}
+
+// The comparison itself: it sees what is there, and what is not.
+TEST(GrpcApiTest, AllMembersOfOurGreeterAreSeen) {
+  EXPECT_THAT(
+      NamesOf(PublicMembers(Generate("greeter").ours)),
+      ElementsAre("helloworld::Greeter::service_full_name", "helloworld::Greeter::StubInterface",
+                  "helloworld::Greeter::StubInterface::~StubInterface",
+                  "helloworld::Greeter::StubInterface::SayHello",
+                  "helloworld::Greeter::StubInterface::SayHelloAgain", "helloworld::Greeter::Stub",
+                  "helloworld::Greeter::Stub::Stub", "helloworld::Greeter::Stub::SayHello",
+                  "helloworld::Greeter::Stub::SayHelloAgain", "helloworld::Greeter::NewStub",
+                  "helloworld::Greeter::Service", "helloworld::Greeter::Service::Service",
+                  "helloworld::Greeter::Service::~Service",
+                  "helloworld::Greeter::Service::SayHello",
+                  "helloworld::Greeter::Service::SayHelloAgain"));
+}
+
+TEST(GrpcApiTest, AllMembersOfGrpcsGreeterAreSeen) {
+  const std::vector<std::string> names = NamesOf(PublicMembers(Generate("greeter").grpc));
+  const std::set<std::string> set(names.begin(), names.end());
+  for (const char* name :
+       {"service_full_name", "StubInterface::SayHello", "StubInterface::PrepareAsyncSayHello",
+        "StubInterface::async_interface::SayHello", "StubInterface::async", "Stub::Stub",
+        "Stub::SayHello", "Stub::AsyncSayHelloAgain", "Stub::async::SayHello", "Stub::async",
+        "NewStub", "Service::Service", "Service::~Service", "Service::SayHelloAgain",
+        "WithAsyncMethod_SayHello", "AsyncService", "StreamedService"}) {
+    EXPECT_EQ(set.count(absl::StrCat("helloworld::Greeter::", name)), 1) << name;
+  }
+  // Private ones are not.
+  EXPECT_EQ(set.count("helloworld::Greeter::Stub::channel_"), 0);
+  EXPECT_EQ(set.count("helloworld::Greeter::Stub::async::stub"), 0);
+  EXPECT_EQ(set.count("helloworld::Greeter::StubInterface::AsyncSayHelloRaw"), 0);
+}
+
+TEST(GrpcApiTest, AMissingOrChangedMemberIsFound) {
+  std::vector<Difference> differences = ParseDifferences(ReadFile(kDifferences));
+  const Headers headers = Generate("greeter");
+  ASSERT_THAT(MissingMembers(headers.grpc, headers.ours, &differences), IsEmpty());
+  for (const char* change : {"SayHelloAgain", "NewStub", "const ::helloworld::HelloRequest&",
+                             "::absl::Status SayHello(", "static constexpr"}) {
+    const std::string changed = absl::StrReplaceAll(headers.ours, {{change, "changed"}});
+    EXPECT_THAT(MissingMembers(headers.grpc, changed, &differences), ::testing::Not(IsEmpty()))
+        << change;
+  }
+  const std::string hidden = absl::StrReplaceAll(headers.ours, {{"public:", "private:"}});
+  EXPECT_THAT(MissingMembers(headers.grpc, hidden, &differences), SizeIs(::testing::Gt(10)));
+}
+
+}  // namespace
+}  // namespace spoolrpc::testing
