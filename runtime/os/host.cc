@@ -26,11 +26,12 @@
 namespace spoolrpc::os {
 namespace {
 
-std::string FirstLine(const std::string& path) {
+// Up to the first `end`, or the end of the file.
+std::string ReadUpTo(const std::string& path, char end) {
   std::ifstream in(path);
-  std::string line;
-  std::getline(in, line);
-  return line;
+  std::string text;
+  std::getline(in, text, end);
+  return text;
 }
 
 struct ProcessLook {
@@ -39,9 +40,9 @@ struct ProcessLook {
 };
 
 ProcessLook LookAtProcess(int64_t pid) {
-  const std::string line = FirstLine(absl::StrCat("/proc/", pid, "/stat"));
-  // The second field is the program's name in parentheses, and may hold anything.
-  const size_t close = line.rfind(')');
+  // The second field is the program's name in parentheses, and may hold anything, newlines too.
+  const std::string stat = ReadUpTo(absl::StrCat("/proc/", pid, "/stat"), '\0');
+  const size_t close = stat.rfind(')');
   if (close == std::string::npos) {
     // Mounted with hidepid, /proc shows only one's own processes: ask whether there is one.
     const bool none = pid > std::numeric_limits<pid_t>::max() ||
@@ -49,7 +50,7 @@ ProcessLook LookAtProcess(int64_t pid) {
     return {none ? ProcessLook::kEnded : ProcessLook::kHidden};
   }
   const std::vector<absl::string_view> fields =
-      absl::StrSplit(absl::string_view(line).substr(close + 1), ' ', absl::SkipEmpty());
+      absl::StrSplit(absl::string_view(stat).substr(close + 1), ' ', absl::SkipEmpty());
   // Field 3, the state, is the first here; field 20, the number of threads, the 18th; field 22 the
   // 20th.
   ProcessLook look{ProcessLook::kRuns};
@@ -80,7 +81,7 @@ class RealHost final : public Host {
   RealHost() {
     utsname names;
     if (uname(&names) == 0) host_ = names.nodename;
-    boot_id_ = FirstLine("/proc/sys/kernel/random/boot_id");
+    boot_id_ = ReadUpTo("/proc/sys/kernel/random/boot_id", '\n');
   }
 
   ProcessId Self() const override {
