@@ -3,7 +3,7 @@
 
 # Files of ours that clang-format keeps: tracked C++ and C, without what protoc wrote (golden files) and third parties.
 cxx_files() {
-  git ls-files -- '*.cc' '*.h' '*.c' ':!third_party' ':!*golden*' ':!*.pb.h' ':!*.pb.cc'
+  git ls-files -- '*.cc' '*.h' '*.c' ':!third_party' ':!*/golden/*' ':!*.pb.h' ':!*.pb.cc'
 }
 
 # Tracked shell scripts, by name or first line.

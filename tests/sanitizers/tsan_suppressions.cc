@@ -1,0 +1,17 @@
+// What ThreadSanitizer cannot judge, since it lies within libraries that Debian does not
+// instrument, with the reason for each line. A line here hides every race that has such a function
+// on its stack, so it names as little as possible.
+
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+
+extern "C" const char* __tsan_default_suppressions() {
+  return
+      // The last reference to a status's message or a cord's tree is dropped, and the memory freed,
+      // inside Abseil; the counter that orders it after the other threads' reading is not seen.
+      "race:absl::*::Status::UnrefNonInlined\n"
+      "race:absl::*::cord_internal::CordRep::Destroy\n";
+}
+
+#endif
+#endif

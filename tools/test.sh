@@ -1,0 +1,106 @@
+#!/bin/bash
+# Builds everything and runs every test there is. Installs what is missing first.
+#
+#   tools/test.sh [--quick] [--lint]
+#     --quick   without the sanitizers and the network file systems: what a change wants every few minutes
+#     --lint    also the checks of tools/lint.sh, and first
+#
+# A line says how each part ended, and the last line sums up: `N passed, 0 failed`, with `, K skipped` where a part
+# cannot run on this machine (the line of that part says why). A test target of Bazel's counts as one, as does each
+# script. Exit status 0: nothing failed.
+set -euo pipefail
+cd "$(dirname "$(realpath "$0")")/.."
+# shellcheck source=tools/lib.sh
+. tools/lib.sh
+
+quick=0 lint=0
+for word in "$@"; do
+  case $word in
+    --quick) quick=1 ;;
+    --lint) lint=1 ;;
+    *)
+      awk 'NR > 1 { if (!/^#/) exit; sub(/^# ?/, ""); print }' "$0" >&2
+      exit 64
+      ;;
+  esac
+done
+
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/spoolrpc-test.XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 130' INT TERM HUP
+
+# bazel_tests NAME OPTION... -- PATTERN...: counts every test target that the patterns match.
+bazel_tests() {
+  local name=$1 start=$SECONDS status=0 counts here there label
+  shift
+  echo "== $name"
+  : >"$scratch/events"
+  run_bazel test --keep_going --noshow_progress --build_event_json_file="$scratch/events" "$@" || status=$?
+  mapfile -t counts < <(tools/count_tests.py "$scratch/events")
+  read -r here there <<<"${counts[0]}"
+  for label in "${counts[@]:1}"; do failures+=("$name: $label"); done
+  # Whatever bazel says with its status must show in the count.
+  if ((status != 0 && there == 0)); then
+    there=1
+    failures+=("$name: bazel ended with status $status")
+  fi
+  passed=$((passed + here))
+  failed=$((failed + there))
+  if ((there)); then
+    echo "-- FAILED: $name ($here passed, $there failed, $((SECONDS - start)) s)"
+  else
+    echo "-- passed: $name ($here passed, $((SECONDS - start)) s)"
+  fi
+}
+
+# sanitizer NAME TAG CONFIG...: all tests but those tagged no-san or TAG, and the planted errors, which must be found.
+# Output goes to directories of its own, so that nothing is built again afterwards.
+sanitizer() {
+  local name=$1 tag=$2
+  shift 2
+  bazel_tests "tests under $name" "${@/#/--config=}" --platform_suffix="-$name" --symlink_prefix=/ --build_tests_only \
+    --test_tag_filters=-no-san,"-$tag" --build_tag_filters=-no-san,"-$tag" -- //... //tests/sanitizers:planted_test
+}
+
+# node_tests HARNESS OPTION...: every tests/nodes/*_test.sh between two clients of that file system.
+node_tests() {
+  local harness=$1 script
+  shift
+  for script in tests/nodes/*_test.sh; do
+    [[ -e $script ]] || continue
+    run_part "${script##*/} under $harness $*" "tests/nodes/$harness" --timeout 600 "$@" -- "$script"
+  done
+}
+
+fuse_works() {
+  [[ $(id -u) == 0 && -c /dev/fuse ]] && (exec 3<>/dev/fuse) 2>/dev/null && unshare --mount --net true 2>/dev/null
+}
+
+tools/setup.sh --dev
+
+if ((lint)); then
+  for check in format shell text; do run_part "lint: $check" tools/lint.sh "$check"; done
+fi
+
+run_part "build" run_bazel build --noshow_progress -- //...
+bazel_tests "tests" -- //...
+for script in tests/*/run.sh; do
+  if [[ -x $script ]]; then run_part "$script" "$script"; fi
+done
+
+if ((!quick)); then
+  sanitizer asan_ubsan no-asan asan ubsan
+  sanitizer tsan no-tsan tsan
+  if fuse_works; then
+    node_tests gluster.sh
+    node_tests nfs.sh --delay-ms 1
+  else
+    skip_part "tests between two mounts of a network file system" "needs root and a usable /dev/fuse"
+  fi
+fi
+
+if ((lint)); then
+  for check in threads tidy; do run_part "lint: $check" tools/lint.sh "$check"; done
+fi
+
+finish_parts
