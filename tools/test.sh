@@ -53,13 +53,13 @@ bazel_tests() {
   fi
 }
 
-# sanitizer NAME TAG CONFIG...: all tests but those tagged no-san or TAG, and the planted errors, which must be found.
+# sanitizer NAME TAG OPTION...: all tests but those tagged no-san or TAG, and the planted errors, which must be found.
 # Output goes to directories of its own, so that nothing is built again afterwards.
 sanitizer() {
   local name=$1 tag=$2
   shift 2
-  bazel_tests "tests under $name" "${@/#/--config=}" --platform_suffix="-$name" --symlink_prefix=/ --build_tests_only \
-    --test_tag_filters=-no-san,"-$tag" --build_tag_filters=-no-san,"-$tag" -- //... //tests/sanitizers:planted_test
+  bazel_tests "tests under $name" "$@" --platform_suffix="-$name" --symlink_prefix=/ --build_tests_only \
+    --test_tag_filters="-no-san,-$tag" --build_tag_filters="-no-san,-$tag" -- //... //tests/sanitizers:planted_test
 }
 
 # node_tests HARNESS OPTION...: every tests/nodes/*_test.sh between two clients of that file system.
@@ -89,8 +89,10 @@ for script in tests/*/run.sh; do
 done
 
 if ((!quick)); then
-  sanitizer asan_ubsan no-asan asan ubsan
-  sanitizer tsan no-tsan tsan
+  # (gold warns of hundreds of AddressSanitizer's symbols.)
+  sanitizer asan_ubsan no-asan --config=asan --config=ubsan --linkopt=-fuse-ld=bfd
+  sanitizer tsan no-tsan --config=tsan --custom_malloc=//tests/sanitizers:tsan \
+    --test_env=TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
   if fuse_works; then
     node_tests gluster.sh
     node_tests nfs.sh --delay-ms 1
