@@ -1,0 +1,77 @@
+// A client's handle on a spool.
+#ifndef SPOOLRPC_CLIENT_CHANNEL_H_
+#define SPOOLRPC_CLIENT_CHANNEL_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "spoolrpc/client/channel_interface.h"
+#include "spoolrpc/client/client_context.h"
+#include "spoolrpc/os/environment.h"
+#include "spoolrpc/spool/spool.h"
+#include "spoolrpc/wait/poll_schedule.h"
+
+namespace spoolrpc {
+
+namespace client {
+class SessionPool;
+}  // namespace client
+
+struct ChannelOptions {
+  // Defaults of this channel's calls; they win over the IDL's, and a ClientContext's win over them.
+  std::optional<absl::Duration> timeout;
+  std::optional<absl::Duration> ack_timeout;
+
+  // The largest message that is sent, and that is accepted, in bytes.
+  size_t max_send_message_size = size_t{64} << 20;
+  size_t max_receive_message_size = size_t{64} << 20;
+
+  // How often files are looked at that nobody rings for.
+  wait::PollInterval poll_interval;
+  // How long a caller spins before it sleeps, where both sides are on one host. Zero: not at all.
+  absl::Duration spin = absl::Microseconds(50);
+  // kAuto: by the file system.
+  spool::Transport transport = spool::Transport::kAuto;
+  // The lease that the client keeps while calls are open.
+  absl::Duration lease_term = absl::Seconds(10);
+  // Of each session's request log, in bytes: a multiple of 4096, at least 64 KiB.
+  uint64_t log_capacity = 192 * 1024;
+  // How many servers to spread calls over.
+  int max_servers = 16;
+  os::Environment environment;  // for tests
+};
+
+// Thread-safe; shared by stubs and threads. Lazy: touches no file before the first call. Its calls
+// must have ended when the last reference goes; sessions are then closed, for which the destructor
+// may wait some seconds on a slow network file system. After a fork() only the parent may use it.
+class Channel final : public ChannelInterface {
+ public:
+  Channel(std::string path, const ChannelOptions& options);
+  ~Channel() override;
+
+  absl::Status BlockingUnaryCall(const MethodInfo& method, ClientContext* context,
+                                 const google::protobuf::MessageLite& request,
+                                 google::protobuf::MessageLite* reply) override;
+
+  // The spool's path.
+  const std::string& path() const { return path_; }
+
+ private:
+  const std::string path_;
+  const ChannelOptions options_;
+  const std::unique_ptr<client::SessionPool> pool_;
+};
+
+// The channel to the spool at `address`: "spool:/path", a plain path, or empty for $SPOOLRPC_DIR or
+// ~/.cache/spoolrpc. The spool need not exist yet. INVALID_ARGUMENT for an address or an option that
+// makes no sense.
+absl::StatusOr<std::shared_ptr<Channel>> CreateChannel(absl::string_view address,
+                                                       const ChannelOptions& options = {});
+
+}  // namespace spoolrpc
+
+#endif  // SPOOLRPC_CLIENT_CHANNEL_H_

@@ -1,0 +1,53 @@
+// One call while it is open on a session.
+#ifndef SPOOLRPC_CLIENT_CLIENT_CALL_H_
+#define SPOOLRPC_CLIENT_CLIENT_CALL_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "google/protobuf/message_lite.h"
+#include "spoolrpc/client/context_access.h"
+#include "spoolrpc/os/clock.h"
+#include "spoolrpc/rpc/method_info.h"
+#include "spoolrpc/rpc/reassembly.h"
+#include "spoolrpc/wire.pb.h"
+
+namespace spoolrpc::client {
+
+// Lives on the stack of the caller that waits for it. Once on a session, its fields belong to that
+// session's lock, except as noted.
+struct ClientCall {
+  ClientCall(const MethodInfo& m, ClientContext* c) : method(&m), context(c) {}
+
+  // Constant while the call runs.
+  const MethodInfo* const method;
+  ContextAccess context;
+  const google::protobuf::MessageLite* request = nullptr;
+  size_t request_size = 0;
+  google::protobuf::MessageLite* reply = nullptr;
+  size_t max_reply_size = 0;
+  os::Nanos began = 0;
+  os::Nanos deadline = os::kNever;
+  os::Nanos ack_deadline = os::kNever;
+
+  uint64_t id = 0;
+  // From which position of the request log on its CALL lies.
+  uint64_t position = 0;
+  std::atomic<bool> acknowledged{false};  // read without the lock
+  std::atomic<bool> done{false};          // read without the lock
+  absl::Status status;
+  // The call certainly was not and will not be executed on this session: it may go to another one.
+  bool resend = false;
+  // The whole payload of a reply that came in several frames, for the caller to parse.
+  std::unique_ptr<rpc::Reassembly> reply_bytes;
+  bool parse_reply_bytes = false;
+  absl::CondVar ended;
+};
+
+}  // namespace spoolrpc::client
+
+#endif  // SPOOLRPC_CLIENT_CLIENT_CALL_H_

@@ -1,0 +1,514 @@
+#include "spoolrpc/client/client_session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "spoolrpc/rpc/call_header.h"
+#include "spoolrpc/rpc/error.h"
+#include "spoolrpc/rpc/status_codec.h"
+
+namespace spoolrpc::client {
+namespace {
+
+constexpr size_t kBufferSize = 2 * 65536;
+// How often a session without calls is looked at on a network file system, for a goodbye.
+constexpr os::Nanos kIdleLook = os::Nanos{1000000000};
+constexpr int kPausesPerClock = 32;
+// An idle client renews its lease every so many terms.
+constexpr int kIdleTerms = 6;
+constexpr absl::Duration kCloseTimeout = absl::Seconds(2);
+
+}  // namespace
+
+ClientSession::ClientSession(ClientSessionOptions options)
+    : env_(options.env),
+      spool_(std::move(options.spool)),
+      server_(std::move(options.server)),
+      directory_(std::move(options.directory)),
+      peer_(absl::StrCat("spool:", spool_->root(), "#", spool::IdName(server_.id), " ",
+                         server_.record->process().host(), ":", server_.record->process().pid())),
+      max_request_size_(options.max_request_size),
+      term_(options.term),
+      pollers_(options.pollers),
+      own_bell_(options.own_bell != nullptr ? std::move(options.own_bell)
+                                            : wait::Doorbell::InMemory(1)),
+      spin_(options.env.host->Cpus(), options.spin),
+      schedule_(options.poll_interval, options.env.clock->Now()),
+      buffer_(std::make_unique<log::AlignedBuffer>(kBufferSize)) {
+  link::LinkOptions link;
+  link.env = env_;
+  link.flusher = options.flusher;
+  link.writer = std::move(options.writer);
+  link.reader = std::move(options.reader);
+  link.own_bell = own_bell_.get();
+  link.peer_bell = std::move(options.server_bell);
+  link.peer_slot = options.server_slot;
+  link.own_term = term_;
+  link.peer_term = static_cast<os::Nanos>(server_.record->lease_term_ns());
+  link_ = std::make_shared<link::SessionLink>(std::move(link));
+}
+
+ClientSession::~ClientSession() = default;
+
+bool ClientSession::Offers(absl::string_view service) const {
+  for (const auto& offered : server_.record->services()) {
+    if (offered.name() == service) return true;
+  }
+  return false;
+}
+
+// ---------------------------------------------------------------- a call
+
+void ClientSession::Run(ClientCall* call) {
+  if (call->request_size > max_request_size_) {
+    call->status = rpc::TransportError(
+        absl::StatusCode::kResourceExhausted, ErrorInfo::MESSAGE_TOO_LARGE,
+        absl::StrCat("the request has ", call->request_size, " bytes, the server accepts ",
+                     max_request_size_),
+        false, call->method->full_name);
+    return;
+  }
+  call->context.SetPeer(peer_);
+  Start(call);
+  Wait(call);
+  // Off the session's lock: it may be large.
+  if (call->parse_reply_bytes) TakeReply(call, call->reply_bytes->bytes());
+}
+
+void ClientSession::Start(ClientCall* call) {
+  wire::CallHeader header;
+  const os::Nanos now = env_.clock->Now();
+  if (call->deadline != os::kNever) {
+    header.set_timeout_ns(std::max<os::Nanos>(0, call->deadline - now));
+  }
+  header.set_waited_ns(std::max<os::Nanos>(0, now - call->began));
+  if (!call->context.metadata().empty()) {
+    rpc::EncodeMetadata(call->context.metadata(), header.mutable_metadata());
+  }
+  bool renew = false;
+  {
+    absl::MutexLock lock(&mu_);
+    if (!usable()) {
+      call->resend = true;
+      call->done.store(true, std::memory_order_release);
+      return;
+    }
+    call->id = next_call_++;
+    const auto [it, fresh] =
+        method_ids_.emplace(call->method->full_name, static_cast<uint32_t>(method_ids_.size() + 1));
+    header.set_method_id(it->second);
+    if (fresh) header.set_method(call->method->full_name);
+    if (link::kHeaderSizeField + header.ByteSizeLong() + 16 + call->request_size >
+        link_->max_single()) {
+      header.set_message_size(call->request_size);
+    }
+    calls_.emplace(call->id, call);
+    if (open_.fetch_add(1, std::memory_order_relaxed) == 0) {
+      link_->WatchPeer(true);
+      renew = link_->own_lease().due(now);
+    }
+    call->position = link_->SendMessage(log::FrameType::kCall, 0, call->id, header, call->request,
+                                        call->request_size);
+  }
+  const absl::Status flushed = renew ? link_->Renew(log::WriterState::kOpen) : link_->Flush();
+  if (!flushed.ok()) {
+    Lose(ErrorInfo::FILE_SYSTEM, flushed, 0);
+    return;
+  }
+  if (network()) pollers_->Wake(this);
+}
+
+void ClientSession::Wait(ClientCall* call) {
+  if (!call->done.load(std::memory_order_acquire)) {
+    call->context.SetCancelHook([this, call] {
+      absl::MutexLock lock(&mu_);
+      call->ended.SignalAll();
+      own_bell_->Wake();
+    });
+  }
+  while (!call->done.load(std::memory_order_acquire)) {
+    const os::Nanos now = env_.clock->Now();
+    const os::Nanos until = call->acknowledged.load(std::memory_order_acquire)
+                                ? call->deadline
+                                : std::min(call->deadline, call->ack_deadline);
+    if (now >= until || call->context.cancelled()) {
+      GiveUp(call, now);
+      break;
+    }
+    if (!network() && link_->TryBeginPoll()) {
+      Lead(call);
+      link_->EndPoll();
+      absl::MutexLock lock(&mu_);
+      HandOver();
+      continue;
+    }
+    absl::MutexLock lock(&mu_);
+    if (call->done.load(std::memory_order_relaxed) || call->context.cancelled()) continue;
+    const auto place = sleeping_.insert(sleeping_.end(), call);
+    // Bounded, in case that whoever reads leaves between the look above and here.
+    const os::Nanos most = network() ? until - now : std::min(until - now, kIdleLook / 100);
+    call->ended.WaitWithTimeout(&mu_, absl::Nanoseconds(most));
+    sleeping_.erase(place);
+  }
+  call->context.SetCancelHook(nullptr);
+}
+
+void ClientSession::HandOver() {
+  if (!sleeping_.empty()) sleeping_.front()->ended.SignalAll();
+}
+
+void ClientSession::Lead(ClientCall* call) {
+  bool force = false;
+  for (;;) {
+    const uint32_t seen = own_bell_->counter();
+    if (server_dead_.load(std::memory_order_acquire)) {
+      while (PollOnce(/*force=*/true, buffer_.get()) > 0) {
+      }
+      Lose(ErrorInfo::SERVER_LOST, absl::UnavailableError("the server's process has ended"), 0);
+      return;
+    }
+    const int frames = PollOnce(force, buffer_.get());
+    force = false;
+    if (call->done.load(std::memory_order_acquire) || call->context.cancelled()) return;
+    if (frames > 0) continue;
+    const os::Nanos now = env_.clock->Now();
+    const os::Nanos until = call->acknowledged.load(std::memory_order_acquire)
+                                ? call->deadline
+                                : std::min(call->deadline, call->ack_deadline);
+    if (now >= until) return;
+    Doze(seen, until);
+    // What nobody rang for is found all the same, a little later.
+    force = own_bell_->counter() == seen;
+  }
+}
+
+void ClientSession::Doze(uint32_t seen, os::Nanos until) {
+  os::Nanos now = env_.clock->Now();
+  if (!link_->bells_trusted()) {
+    const os::Nanos next = std::min({until, schedule_.Next(now), link_->next_head_reading()});
+    own_bell_->Sleep(seen, next - now);
+    return;
+  }
+  const os::Nanos budget = spin_.Budget();
+  if (budget > 0) {
+    const os::Nanos end = std::min(now + budget, until);
+    do {
+      for (int i = 0; i < kPausesPerClock; ++i) {
+        if (own_bell_->counter() != seen) {
+          spin_.OnSpin(true);
+          return;
+        }
+        wait::Pause();
+      }
+      now = env_.clock->Now();
+    } while (now < end);
+    spin_.OnSpin(false);
+  }
+  const os::Nanos next = std::min({until, now + term_ / 4, link_->next_head_reading()});
+  own_bell_->Sleep(seen, next - now);
+}
+
+void ClientSession::GiveUp(ClientCall* call, os::Nanos now) {
+  bool written = false;
+  {
+    absl::MutexLock lock(&mu_);
+    if (call->done.load(std::memory_order_relaxed)) return;
+    written = !link_->TakeBack(call->id);
+    const bool acknowledged = call->acknowledged.load(std::memory_order_relaxed);
+    absl::Status status;
+    if (call->context.cancelled()) {
+      status = rpc::TransportError(absl::StatusCode::kCancelled, ErrorInfo::CANCELLED,
+                                   "the caller cancelled the call", written,
+                                   call->method->full_name);
+    } else if (now >= call->deadline) {
+      status = rpc::TransportError(
+          absl::StatusCode::kDeadlineExceeded, ErrorInfo::DEADLINE,
+          absl::StrCat("the deadline passed after ",
+                       absl::FormatDuration(absl::Nanoseconds(now - call->began)),
+                       acknowledged ? "; the server had acknowledged the call"
+                                    : "; the server had not acknowledged the call"),
+          written, call->method->full_name);
+    } else {
+      status = rpc::TransportError(
+          absl::StatusCode::kUnavailable, ErrorInfo::ACK_TIMEOUT,
+          absl::StrCat("the server at ", peer_, " did not acknowledge the call within ",
+                       absl::FormatDuration(absl::Nanoseconds(now - call->began))),
+          written, call->method->full_name, link_->write_path());
+    }
+    Finish(call, std::move(status), /*resend=*/false);
+    if (written) link_->SendControl(log::FrameType::kCancel, 0, call->id);
+  }
+  // So that no server executes what nobody waits for.
+  if (written) link_->Flush().IgnoreError();
+}
+
+void ClientSession::Finish(ClientCall* call, absl::Status status, bool resend) {
+  calls_.erase(call->id);
+  call->status = std::move(status);
+  call->resend = resend;
+  if (open_.fetch_sub(1, std::memory_order_relaxed) == 1) link_->WatchPeer(false);
+  call->done.store(true, std::memory_order_release);
+  call->ended.SignalAll();
+}
+
+// ---------------------------------------------------------------- frames
+
+absl::Status ClientSession::OnFrame(const log::Frame& frame) {
+  if (frame.type == log::FrameType::kGoodbye) return OnGoodbye(frame);
+  absl::MutexLock lock(&mu_);
+  const auto it = calls_.find(frame.call);
+  ClientCall* const call = it == calls_.end() ? nullptr : it->second;
+  switch (frame.type) {
+    case log::FrameType::kAck:
+      if (call != nullptr) {
+        call->acknowledged.store(true, std::memory_order_release);
+        call->context.SetAcknowledged();
+      }
+      return absl::OkStatus();
+    case log::FrameType::kData:
+      if (call != nullptr) {
+        if (call->reply_bytes == nullptr) {
+          // Some room for the header beside the message.
+          call->reply_bytes = std::make_unique<rpc::Reassembly>(call->max_reply_size + 65536);
+        }
+        call->reply_bytes->Add(frame.payload);
+        call->acknowledged.store(true, std::memory_order_release);
+        call->context.SetAcknowledged();
+      }
+      return absl::OkStatus();
+    case log::FrameType::kReply:
+      if (call != nullptr) OnReply(call, frame);
+      return absl::OkStatus();
+    default:
+      if ((frame.flags & log::kSkippable) != 0) return absl::OkStatus();
+      return absl::DataLossError(absl::StrCat("read ", link_->read_path(),
+                                              ": a frame of unknown type ",
+                                              static_cast<int>(frame.type), " at position ",
+                                              frame.position));
+  }
+}
+
+void ClientSession::OnReply(ClientCall* call, const log::Frame& frame) {
+  if ((frame.flags & log::kAcked) != 0 && !call->acknowledged.load(std::memory_order_relaxed)) {
+    call->acknowledged.store(true, std::memory_order_release);
+    call->context.SetAcknowledged();
+  }
+  if (call->reply_bytes == nullptr) {
+    TakeReply(call, frame.payload);
+    Finish(call, std::move(call->status), call->resend);
+    return;
+  }
+  call->reply_bytes->Add(frame.payload);
+  if (call->reply_bytes->overflowed()) {
+    Finish(call,
+           rpc::TransportError(absl::StatusCode::kResourceExhausted, ErrorInfo::MESSAGE_TOO_LARGE,
+                               absl::StrCat("the reply has ", call->reply_bytes->seen(),
+                                            " bytes, this channel accepts ", call->max_reply_size),
+                               true, call->method->full_name),
+           false);
+    return;
+  }
+  call->parse_reply_bytes = true;
+  Finish(call, absl::OkStatus(), false);
+}
+
+void ClientSession::TakeReply(ClientCall* call, absl::string_view payload) {
+  const char* const method = call->method->full_name;
+  wire::ReplyHeader header;
+  if (absl::Status s = rpc::SplitPayload(&payload, &header); !s.ok()) {
+    call->status = rpc::TransportErrorFrom(s, ErrorInfo::BAD_MESSAGE, true, method,
+                                           link_->read_path());
+    return;
+  }
+  if (header.initial_metadata_size() > 0 || header.trailing_metadata_size() > 0) {
+    call->context.SetServerMetadata(rpc::DecodeMetadata(header.initial_metadata()),
+                                    rpc::DecodeMetadata(header.trailing_metadata()));
+  }
+  if (header.not_started() == wire::NOT_STARTED_DRAINING) {
+    call->resend = true;
+    return;
+  }
+  absl::Status status = rpc::DecodeStatus(header);
+  if (!status.ok()) {
+    if (header.not_started() == wire::NOT_STARTED_QUEUE_FULL) {
+      status = rpc::TransportErrorFrom(status, ErrorInfo::NOT_STARTED, false, method);
+    } else if (header.not_started() == wire::NOT_STARTED_DISCARDED) {
+      status = rpc::TransportErrorFrom(status, ErrorInfo::DISCARDED, false, method);
+    } else if (header.reason() == ErrorInfo::MESSAGE_TOO_LARGE ||
+               header.reason() == ErrorInfo::BAD_MESSAGE) {
+      status = rpc::TransportErrorFrom(status, static_cast<ErrorInfo::Reason>(header.reason()),
+                                       true);
+    }
+    call->status = std::move(status);
+    return;
+  }
+  if (payload.size() > call->max_reply_size) {
+    call->status = rpc::TransportError(
+        absl::StatusCode::kResourceExhausted, ErrorInfo::MESSAGE_TOO_LARGE,
+        absl::StrCat("the reply has ", payload.size(), " bytes, this channel accepts ",
+                     call->max_reply_size),
+        true, method);
+    return;
+  }
+  const absl::Status parsed = rpc::ParseMessage(payload, method, call->reply);
+  if (!parsed.ok()) {
+    call->status = rpc::TransportErrorFrom(parsed, ErrorInfo::BAD_MESSAGE, true);
+  } else {
+    call->status = absl::OkStatus();
+  }
+}
+
+absl::Status ClientSession::OnGoodbye(const log::Frame& frame) {
+  wire::Goodbye goodbye;
+  if (!goodbye.ParseFromArray(frame.payload.data(), static_cast<int>(frame.payload.size()))) {
+    return absl::DataLossError(
+        absl::StrCat("read ", link_->read_path(), ": a GOODBYE that does not parse"));
+  }
+  const bool corrupt = goodbye.cause() == wire::Goodbye::CORRUPT ||
+                       goodbye.cause() == wire::Goodbye::PROTOCOL_ERROR;
+  absl::Status why =
+      corrupt ? absl::DataLossError(absl::StrCat("the server ended the session: ",
+                                                 goodbye.detail()))
+              : absl::UnavailableError(absl::StrCat(
+                    "the server ended the session (",
+                    wire::Goodbye::Cause_Name(goodbye.cause()),
+                    goodbye.detail().empty() ? ")" : absl::StrCat("): ", goodbye.detail())));
+  Lose(corrupt ? ErrorInfo::SESSION_CORRUPT : ErrorInfo::SERVER_LOST, why,
+       goodbye.read_position());
+  return absl::OkStatus();
+}
+
+// ---------------------------------------------------------------- the session
+
+int ClientSession::PollOnce(bool force, log::AlignedBuffer* buffer) {
+  const link::PollResult result = link_->Poll(
+      force, buffer, [this](const log::Frame& frame) { return OnFrame(frame); });
+  if (result.frames > 0) schedule_.OnActivity(env_.clock->Now());
+  switch (result.end) {
+    case link::PollResult::End::kNone:
+      break;
+    case link::PollResult::End::kPeerClosed:
+    case link::PollResult::End::kLeaseExpired:
+      Lose(ErrorInfo::SERVER_LOST, result.status, 0);
+      break;
+    case link::PollResult::End::kCorrupt: {
+      wire::Goodbye goodbye;
+      goodbye.set_cause(wire::Goodbye::CORRUPT);
+      goodbye.set_detail(std::string(result.status.message()));
+      link_->SendControl(log::FrameType::kGoodbye, 0, 0, goodbye.SerializeAsString());
+      Lose(ErrorInfo::SESSION_CORRUPT, result.status, 0);
+      break;
+    }
+    case link::PollResult::End::kFailed:
+      Lose(absl::IsDataLoss(result.status) ? ErrorInfo::SESSION_CORRUPT : ErrorInfo::SERVER_LOST,
+           result.status, 0);
+      break;
+  }
+  return usable() ? result.frames : 0;
+}
+
+void ClientSession::Lose(ErrorInfo::Reason reason, const absl::Status& why,
+                         uint64_t read_position) {
+  {
+    absl::MutexLock lock(&mu_);
+    if (closed_.exchange(true, std::memory_order_acq_rel)) return;
+    const std::vector<ClientCall*> calls = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+      std::vector<ClientCall*> all;
+      for (const auto& [id, call] : calls_) all.push_back(call);
+      return all;
+    }();
+    for (ClientCall* const call : calls) {
+      const bool unwritten = link_->TakeBack(call->id);
+      const bool unread = read_position > 0 && call->position >= read_position;
+      const bool unexecuted = call->method->ack_before_execution &&
+                              !call->acknowledged.load(std::memory_order_relaxed);
+      if (unwritten || unread || unexecuted) {
+        Finish(call, absl::OkStatus(), /*resend=*/true);
+        continue;
+      }
+      const absl::StatusCode code =
+          absl::IsDataLoss(why) ? absl::StatusCode::kDataLoss : absl::StatusCode::kUnavailable;
+      Finish(call,
+             rpc::TransportError(code, reason,
+                                 absl::StrCat("lost the server ", peer_, ": ", why.message()),
+                                 /*may_have_executed=*/true, call->method->full_name,
+                                 link_->read_path()),
+             false);
+    }
+  }
+  own_bell_->Wake();
+  // Closed for good: a server that wakes up sees it before it executes anything.
+  link_->Renew(log::WriterState::kClosed).IgnoreError();
+}
+
+os::Nanos ClientSession::Housekeep(log::AlignedBuffer* buffer) {
+  if (!usable()) return os::kNever;
+  const os::Nanos now = env_.clock->Now();
+  const bool busy = open_.load(std::memory_order_relaxed) > 0;
+  const spool::OwnLease lease = link_->own_lease();
+  const os::Nanos renew_at = lease.renewed() + (busy ? term_ / 4 : term_ * kIdleTerms);
+  if (now >= renew_at) {
+    if (absl::Status s = link_->Renew(log::WriterState::kOpen); !s.ok()) {
+      Lose(ErrorInfo::FILE_SYSTEM, s, 0);
+      return os::kNever;
+    }
+  }
+  if (!network() && now - link_->last_look() >= term_ / 4 && link_->TryBeginPoll()) {
+    PollOnce(/*force=*/true, buffer);
+    if (!busy) link_->ReadHeadNext();
+    link_->EndPoll();
+    absl::MutexLock lock(&mu_);
+    HandOver();
+  }
+  return now + term_ / 4;
+}
+
+void ClientSession::OnServerDead(log::AlignedBuffer* buffer) {
+  server_dead_.store(true, std::memory_order_release);
+  if (network()) {
+    pollers_->Wake(this);
+    return;
+  }
+  if (!link_->TryBeginPoll()) {
+    own_bell_->Wake();  // whoever reads sees to it
+    return;
+  }
+  while (PollOnce(/*force=*/true, buffer) > 0) {
+  }
+  link_->EndPoll();
+  Lose(ErrorInfo::SERVER_LOST, absl::UnavailableError("the server's process has ended"), 0);
+}
+
+os::Nanos ClientSession::Look(log::AlignedBuffer* buffer) {
+  if (!usable()) return -1;
+  const bool dead = server_dead_.load(std::memory_order_acquire);
+  if (!link_->TryBeginPoll()) return env_.clock->Now() + kIdleLook / 1000;
+  const bool busy = open_.load(std::memory_order_relaxed) > 0;
+  if (!busy) link_->ReadHeadNext();
+  const int frames = PollOnce(/*force=*/true, buffer);
+  link_->EndPoll();
+  if (const absl::Status s = link_->status(); !s.ok()) Lose(ErrorInfo::FILE_SYSTEM, s, 0);
+  if (dead && frames == 0) {
+    Lose(ErrorInfo::SERVER_LOST, absl::UnavailableError("the server's process has ended"), 0);
+  }
+  if (!usable()) return -1;
+  const os::Nanos now = env_.clock->Now();
+  if (!busy) return now + kIdleLook;
+  return std::min(schedule_.Next(now), link_->next_head_reading());
+}
+
+void ClientSession::Close() {
+  if (!closed_.exchange(true, std::memory_order_acq_rel)) {
+    wire::Goodbye goodbye;
+    goodbye.set_cause(wire::Goodbye::CLOSED);
+    goodbye.set_read_position(link_->read_position());
+    link_->SendControl(log::FrameType::kGoodbye, 0, 0, goodbye.SerializeAsString());
+    link_->RenewAndWait(log::WriterState::kClosed, kCloseTimeout).IgnoreError();
+  }
+  RemoveFiles();
+}
+
+void ClientSession::RemoveFiles() { directory_->Remove(); }
+
+}  // namespace spoolrpc::client

@@ -1,0 +1,130 @@
+// One conversation with one server: calls over a link.
+#ifndef SPOOLRPC_CLIENT_CLIENT_SESSION_H_
+#define SPOOLRPC_CLIENT_CLIENT_SESSION_H_
+
+#include <atomic>
+#include <cstdint>
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "spoolrpc/client/client_call.h"
+#include "spoolrpc/errors.pb.h"
+#include "spoolrpc/link/io_threads.h"
+#include "spoolrpc/link/session_link.h"
+#include "spoolrpc/spool/session_directory.h"
+#include "spoolrpc/wait/spin_policy.h"
+
+namespace spoolrpc::client {
+
+struct ClientSessionOptions {
+  os::Environment env;
+  std::shared_ptr<const spool::Spool> spool;
+  spool::ServerEntry server;
+  std::unique_ptr<spool::SessionDirectory> directory;  // published and accepted
+  std::unique_ptr<wait::Doorbell> own_bell;            // null: polls
+  std::unique_ptr<log::LogWriter> writer;
+  std::unique_ptr<log::LogReader> reader;
+  std::shared_ptr<wait::Doorbell> server_bell;
+  uint32_t server_slot = 0;
+  uint64_t max_request_size = 0;
+  wait::PollInterval poll_interval;
+  os::Nanos spin = 0;
+  os::Nanos term = 0;
+  // On a network file system: who writes, and who polls. Both must outlive the session.
+  link::Flusher* flusher = nullptr;
+  link::PollerThreads* pollers = nullptr;
+};
+
+// Thread-safe. On a local file system the caller that waits reads the log for itself and for all
+// others that wait (one of them at a time); on a network file system an I/O thread does.
+class ClientSession final : public link::Pollable,
+                            public std::enable_shared_from_this<ClientSession> {
+ public:
+  explicit ClientSession(ClientSessionOptions options);
+  ~ClientSession() override;
+
+  const spool::ServerEntry& server() const { return server_; }
+  bool Offers(absl::string_view service) const;
+  // False once the session takes no more calls.
+  bool usable() const { return !closed_.load(std::memory_order_acquire); }
+  const std::string& peer() const { return peer_; }
+
+  // Sends the call and waits until it has ended; `call` says how. Blocks until its deadline at most.
+  void Run(ClientCall* call) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // What is to be done from time to time: renewing the lease, looking at a log that nobody reads.
+  // Returns when to come again. For one thread; may touch files.
+  os::Nanos Housekeep(log::AlignedBuffer* buffer) ABSL_LOCKS_EXCLUDED(mu_);
+  // The kernel says that the server's process is gone: takes what it still wrote, and ends the rest.
+  void OnServerDead(log::AlignedBuffer* buffer) ABSL_LOCKS_EXCLUDED(mu_);
+  // Says goodbye, and removes the client's half. No calls may be open.
+  void Close() ABSL_LOCKS_EXCLUDED(mu_);
+  // After the session was lost: removes the client's half.
+  void RemoveFiles();
+
+  // link::Pollable, for network file systems.
+  os::Nanos Look(log::AlignedBuffer* buffer) override;
+
+ private:
+  bool network() const { return pollers_ != nullptr; }
+  void Start(ClientCall* call) ABSL_LOCKS_EXCLUDED(mu_);
+  void Wait(ClientCall* call) ABSL_LOCKS_EXCLUDED(mu_);
+  // Reads the log until `call` is done or its time is up; the caller has TryBeginPoll().
+  void Lead(ClientCall* call) ABSL_LOCKS_EXCLUDED(mu_);
+  // Sleeps or spins until something may have come.
+  void Doze(uint32_t seen, os::Nanos until);
+  // The next waiting call reads from here on.
+  void HandOver() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void GiveUp(ClientCall* call, os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
+  void Finish(ClientCall* call, absl::Status status, bool resend)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  absl::Status OnFrame(const log::Frame& frame) ABSL_LOCKS_EXCLUDED(mu_);
+  void OnReply(ClientCall* call, const log::Frame& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Sets the call's status, reply and metadata from a whole reply payload. The call must be the
+  // caller's own: still open and under the lock, or ended.
+  void TakeReply(ClientCall* call, absl::string_view payload);
+  absl::Status OnGoodbye(const log::Frame& frame) ABSL_LOCKS_EXCLUDED(mu_);
+  // One poll, and what follows from how it ended.
+  int PollOnce(bool force, log::AlignedBuffer* buffer) ABSL_LOCKS_EXCLUDED(mu_);
+  // Ends the session and every call on it. What was written before `read_position` of the request log
+  // may have been executed.
+  void Lose(ErrorInfo::Reason reason, const absl::Status& why, uint64_t read_position)
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  const os::Environment env_;
+  const std::shared_ptr<const spool::Spool> spool_;
+  const spool::ServerEntry server_;
+  const std::unique_ptr<spool::SessionDirectory> directory_;
+  const std::string peer_;
+  const uint64_t max_request_size_;
+  const os::Nanos term_;
+  link::PollerThreads* const pollers_;
+  const std::unique_ptr<wait::Doorbell> own_bell_;  // of a file, or in memory
+  std::shared_ptr<link::SessionLink> link_;
+  wait::SpinPolicy spin_;
+  wait::PollSchedule schedule_;  // of whoever polls
+
+  std::atomic<bool> closed_{false};
+  std::atomic<bool> server_dead_{false};
+  std::atomic<int> open_{0};
+
+  absl::Mutex mu_;
+  uint64_t next_call_ ABSL_GUARDED_BY(mu_) = 1;
+  absl::flat_hash_map<uint64_t, ClientCall*> calls_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_map<const char*, uint32_t> method_ids_ ABSL_GUARDED_BY(mu_);
+  // Calls whose callers sleep while another caller reads.
+  std::list<ClientCall*> sleeping_ ABSL_GUARDED_BY(mu_);
+  // For the caller that leads.
+  std::unique_ptr<log::AlignedBuffer> buffer_;
+};
+
+}  // namespace spoolrpc::client
+
+#endif  // SPOOLRPC_CLIENT_CLIENT_SESSION_H_

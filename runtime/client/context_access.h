@@ -1,0 +1,47 @@
+// The runtime's side of a ClientContext.
+#ifndef SPOOLRPC_CLIENT_CONTEXT_ACCESS_H_
+#define SPOOLRPC_CLIENT_CONTEXT_ACCESS_H_
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "spoolrpc/client/client_context.h"
+
+namespace spoolrpc::client {
+
+class ContextAccess {
+ public:
+  explicit ContextAccess(ClientContext* context) : context_(context) {}
+
+  // False if the context has been used for a call already.
+  bool BeginUse() { return !context_->used_.exchange(true); }
+
+  std::optional<absl::Duration> timeout() const { return context_->timeout_; }
+  std::optional<absl::Duration> ack_timeout() const { return context_->ack_timeout_; }
+  const Metadata& metadata() const { return context_->metadata_; }
+  bool cancelled() const { return context_->cancelled_.load(std::memory_order_seq_cst); }
+
+  void SetAcknowledged() {
+    if (context_->acknowledged_.exchange(true, std::memory_order_acq_rel)) return;
+    if (context_->on_acknowledged_) context_->on_acknowledged_();
+  }
+  void SetServerMetadata(Metadata initial, Metadata trailing) {
+    context_->initial_metadata_ = std::move(initial);
+    context_->trailing_metadata_ = std::move(trailing);
+  }
+  void SetPeer(const std::string& peer) { context_->peer_ = peer; }
+  void SetCancelHook(std::function<void()> hook) {
+    absl::MutexLock lock(&context_->mu_);
+    context_->cancel_ = std::move(hook);
+  }
+
+ private:
+  ClientContext* const context_;
+};
+
+}  // namespace spoolrpc::client
+
+#endif  // SPOOLRPC_CLIENT_CONTEXT_ACCESS_H_

@@ -1,0 +1,104 @@
+// The sessions of one channel, and the thread that makes them and looks after them.
+#ifndef SPOOLRPC_CLIENT_SESSION_POOL_H_
+#define SPOOLRPC_CLIENT_SESSION_POOL_H_
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "spoolrpc/client/channel.h"
+#include "spoolrpc/client/client_session.h"
+#include "spoolrpc/link/io_threads.h"
+#include "spoolrpc/spool/server_list.h"
+#include "spoolrpc/spool/session_directory.h"
+
+namespace spoolrpc::client {
+
+// Thread-safe. The thread starts with the first call.
+class SessionPool {
+ public:
+  SessionPool(std::string path, const ChannelOptions& options);
+  // Closes all sessions.
+  ~SessionPool();
+
+  // A session with a server that offers `service`, in turn if there are several. Waits for one until
+  // `deadline`: then DEADLINE_EXCEEDED, whose message says what was found instead. Any other error
+  // says at once why the spool cannot be used.
+  absl::StatusOr<std::shared_ptr<ClientSession>> Get(absl::string_view service,
+                                                     os::Nanos deadline,
+                                                     const std::function<bool()>& cancelled)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Wakes those who wait in Get(), to look whether they were cancelled.
+  void WakeAll() ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  // A session that its server has not accepted yet.
+  struct Pending {
+    spool::ServerEntry server;
+    std::unique_ptr<spool::SessionDirectory> directory;
+    std::shared_ptr<wait::Doorbell> server_bell;
+    os::Nanos published = 0;
+    os::Nanos touch_at = os::kNever;
+    os::Nanos withdraw_at = 0;
+    os::Nanos next_look = 0;
+  };
+
+  void StartThread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Run() ABSL_LOCKS_EXCLUDED(mu_);
+  std::shared_ptr<ClientSession> Pick(absl::string_view service)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // What follows belongs to the pool's thread.
+  os::Nanos Step();
+  void Scan(os::Nanos now, const std::set<std::string>& wanted);
+  void Connect(const spool::ServerEntry& server, os::Nanos now);
+  // True if the session is no longer pending.
+  bool LookAt(Pending* pending, os::Nanos now);
+  absl::Status Adopt(Pending* pending, const spool::VerdictRecord& verdict);
+  void GiveBack(Pending* pending, os::Nanos now);
+  void DropUnusable() ABSL_LOCKS_EXCLUDED(mu_);
+  void Sleep(os::Nanos until);
+  void Fail(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
+
+  const std::string path_;
+  const ChannelOptions options_;
+  const os::Environment env_;
+  const os::Nanos withdraw_after_;
+
+  absl::Mutex mu_;
+  absl::CondVar changed_;
+  std::vector<std::shared_ptr<ClientSession>> sessions_ ABSL_GUARDED_BY(mu_);
+  size_t turn_ ABSL_GUARDED_BY(mu_) = 0;
+  std::multiset<std::string> waiting_ ABSL_GUARDED_BY(mu_);  // services that callers wait for
+  std::set<std::string> used_ ABSL_GUARDED_BY(mu_);          // services called so far
+  absl::Status failure_ ABSL_GUARDED_BY(mu_);
+  uint64_t failures_ ABSL_GUARDED_BY(mu_) = 0;
+  std::string situation_ ABSL_GUARDED_BY(mu_);  // what the last scan found, for messages
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  bool started_ ABSL_GUARDED_BY(mu_) = false;
+
+  // The pool's thread's own.
+  std::thread thread_;
+  int wake_fd_ = -1;
+  std::shared_ptr<const spool::Spool> spool_;
+  std::unique_ptr<spool::ServerList> servers_;
+  std::unique_ptr<link::FlusherThreads> flushers_;
+  std::unique_ptr<link::PollerThreads> pollers_;
+  std::vector<std::unique_ptr<Pending>> pending_;
+  std::map<std::string, os::Nanos> shunned_;  // server id -> until when not to try it
+  std::map<ClientSession*, int> pidfds_;
+  std::unique_ptr<log::AlignedBuffer> buffer_;
+  os::Nanos next_scan_ = 0;
+  os::Nanos next_housekeeping_ = 0;
+  os::Nanos scanning_since_ = 0;
+};
+
+}  // namespace spoolrpc::client
+
+#endif  // SPOOLRPC_CLIENT_SESSION_POOL_H_
