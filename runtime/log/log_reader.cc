@@ -76,20 +76,20 @@ absl::StatusOr<std::unique_ptr<LogReader>> LogReader::Open(
   return reader;
 }
 
-void LogReader::SkipShortEnd() {
+uint64_t LogReader::NextFrameAt() const {
   const uint64_t room = capacity_ - position_ % capacity_;
-  if (room < kFrameHeaderSize) position_ += room;
+  return room < kFrameHeaderSize ? position_ + room : position_;
 }
 
 absl::Status LogReader::Read(size_t want, AlignedBuffer* buffer) {
   if (capacity_ == 0) return Refuse(path_, "it is a lease, it has no ring");
-  SkipShortEnd();
   wanted_ = 0;
-  const uint64_t room = capacity_ - position_ % capacity_;
+  const uint64_t at = NextFrameAt();
+  const uint64_t room = capacity_ - at % capacity_;
   // The ring begins and ends at multiples of the block.
-  const uint64_t begin = direct_ ? position_ / kBlock * kBlock : position_;
+  const uint64_t begin = direct_ ? at / kBlock * kBlock : at;
   const auto bytes_for = [&](size_t length) {
-    const uint64_t count = position_ - begin + std::min<uint64_t>(length, room);
+    const uint64_t count = at - begin + std::min<uint64_t>(length, room);
     return direct_ ? (count + kBlock - 1) / kBlock * kBlock : count;
   };
   want = std::max(want, kFrameHeaderSize);
@@ -109,20 +109,23 @@ absl::Status LogReader::Read(size_t want, AlignedBuffer* buffer) {
   return absl::OkStatus();
 }
 
+DecodeResult LogReader::DecodeAt(uint64_t at, Frame* frame, size_t* length) const {
+  return DecodeFrame(key_, bytes_ + (at - read_begin_), read_end_ - at, capacity_ - at % capacity_,
+                     max_length_, at, sequence_, frame, length);
+}
+
 LogReader::Outcome LogReader::Next(Frame* frame) {
   if (capacity_ == 0) return Outcome::kNotYet;
   for (;;) {
-    SkipShortEnd();
     wanted_ = 0;
-    if (position_ > read_end_) {
+    const uint64_t at = NextFrameAt();
+    if (at > read_end_) {
       // Past a PAD, a short end or a frame's padding: the next frame may well be there already.
       wanted_ = cut_short_ ? 0 : kBlock;
       return Outcome::kNotYet;
     }
-    const uint64_t room = capacity_ - position_ % capacity_;
     size_t length = 0;
-    switch (DecodeFrame(key_, bytes_ + (position_ - read_begin_), read_end_ - position_, room,
-                        max_length_, position_, sequence_, frame, &length)) {
+    switch (DecodeAt(at, frame, &length)) {
       case DecodeResult::kNotValid:
         return Outcome::kNotYet;
       case DecodeResult::kShort:
@@ -131,7 +134,7 @@ LogReader::Outcome LogReader::Next(Frame* frame) {
         wanted_ = cut_short_ ? 0 : std::max(length, size_t{kBlock});
         return Outcome::kNotYet;
       case DecodeResult::kValid:
-        position_ += AlignFrame(length);
+        position_ = at + AlignFrame(length);
         ++sequence_;
         if (frame->type == FrameType::kPad) continue;
         return Outcome::kFrame;
@@ -156,29 +159,28 @@ absl::Status LogReader::Reopen() {
 absl::Status LogReader::CheckAgainst(uint64_t flushed, AlignedBuffer* buffer) {
   if (capacity_ == 0) return absl::OkStatus();
   for (int reading = 0; reading < kReadingsBeforeCorrupt; ++reading) {
-    SkipShortEnd();
     if (position_ >= flushed) return absl::OkStatus();
     if (absl::Status opened = Reopen(); !opened.ok()) return opened;
     if (absl::Status read = Read(max_length_, buffer); !read.ok()) return read;
     Frame frame;
     size_t length;
-    const uint64_t room = capacity_ - position_ % capacity_;
-    if (read_end_ > position_ &&
-        DecodeFrame(key_, bytes_ + (position_ - read_begin_), read_end_ - position_, room,
-                    max_length_, position_, sequence_, &frame, &length) == DecodeResult::kValid) {
+    const uint64_t at = NextFrameAt();
+    if (read_end_ > at && DecodeAt(at, &frame, &length) == DecodeResult::kValid) {
       return absl::OkStatus();
     }
   }
+  const uint64_t at = NextFrameAt();
   return absl::DataLossError(absl::StrCat(
-      "read ", path_, ": no valid frame at offset ", kHeadSize + position_ % capacity_,
-      " (position ", position_, ", sequence ", sequence_,
-      "), though its writer has flushed up to position ", flushed, ": ", DescribeDamage()));
+      "read ", path_, ": no valid frame at offset ", kHeadSize + at % capacity_, " (position ", at,
+      ", sequence ", sequence_, "), though its writer has flushed up to position ", flushed, ": ",
+      DescribeDamage()));
 }
 
 std::string LogReader::DescribeDamage() const {
-  const uint64_t have = read_end_ > position_ ? read_end_ - position_ : 0;
+  const uint64_t at = NextFrameAt();
+  const uint64_t have = read_end_ > at ? read_end_ - at : 0;
   if (have < kFrameHeaderSize) return absl::StrCat("the file ends after ", have, " bytes there");
-  const absl::string_view header(bytes_ + (position_ - read_begin_), kFrameHeaderSize);
+  const absl::string_view header(bytes_ + (at - read_begin_), kFrameHeaderSize);
   if (header.find_first_not_of('\0') == absl::string_view::npos) return "only zeros there";
   return absl::StrCat("wrong checksum, or another frame: ", absl::BytesToHexString(header));
 }

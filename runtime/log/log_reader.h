@@ -45,7 +45,8 @@ class LogReader {
   Outcome Next(Frame* frame);
   size_t wanted() const { return wanted_; }
 
-  // The frames before it have been taken.
+  // The frames before it have been taken: what this side tells its peer as consumed. It is where
+  // the last frame ended, and so never beyond what the peer has written.
   uint64_t position() const { return position_; }
   // The position up to which the last Read() read.
   uint64_t read_end() const { return read_end_; }
@@ -69,8 +70,10 @@ class LogReader {
  private:
   LogReader(os::SystemCalls* calls, std::string path, const LogHead& head, uint32_t owner,
             const FileAccess& access);
-  // Where the next frame begins, if `position_` is too near to the ring's end.
-  void SkipShortEnd();
+  // Where the next frame begins: position_, or the ring's start if that is too near to its end.
+  uint64_t NextFrameAt() const;
+  // Decodes what the last Read() brought from `at`, which is not beyond read_end_.
+  DecodeResult DecodeAt(uint64_t at, Frame* frame, size_t* length) const;
   // In words, what stands at position() instead of a frame.
   std::string DescribeDamage() const;
 
