@@ -392,14 +392,9 @@ int ClientSession::PollOnce(bool force, log::AlignedBuffer* buffer) {
     case link::PollResult::End::kLeaseExpired:
       Lose(ErrorInfo::SERVER_LOST, result.status, 0);
       break;
-    case link::PollResult::End::kCorrupt: {
-      wire::Goodbye goodbye;
-      goodbye.set_cause(wire::Goodbye::CORRUPT);
-      goodbye.set_detail(std::string(result.status.message()));
-      link_->SendControl(log::FrameType::kGoodbye, 0, 0, goodbye.SerializeAsString());
+    case link::PollResult::End::kCorrupt:
       Lose(ErrorInfo::SESSION_CORRUPT, result.status, 0);
       break;
-    }
     case link::PollResult::End::kFailed:
       Lose(absl::IsDataLoss(result.status) ? ErrorInfo::SESSION_CORRUPT : ErrorInfo::SERVER_LOST,
            result.status, 0);
@@ -438,6 +433,12 @@ void ClientSession::Lose(ErrorInfo::Reason reason, const absl::Status& why,
     }
   }
   own_bell_->Wake();
+  wire::Goodbye goodbye;
+  goodbye.set_cause(reason == ErrorInfo::SESSION_CORRUPT ? wire::Goodbye::CORRUPT
+                                                         : wire::Goodbye::CLOSED);
+  goodbye.set_detail(std::string(why.message()).substr(0, 1024));
+  goodbye.set_read_position(link_->consumed());
+  link_->SendControl(log::FrameType::kGoodbye, 0, 0, goodbye.SerializeAsString());
   // Closed for good: a server that wakes up sees it before it executes anything.
   link_->Renew(log::WriterState::kClosed).IgnoreError();
 }
@@ -502,7 +503,7 @@ void ClientSession::Close() {
   if (!closed_.exchange(true, std::memory_order_acq_rel)) {
     wire::Goodbye goodbye;
     goodbye.set_cause(wire::Goodbye::CLOSED);
-    goodbye.set_read_position(link_->read_position());
+    goodbye.set_read_position(link_->consumed());
     link_->SendControl(log::FrameType::kGoodbye, 0, 0, goodbye.SerializeAsString());
     link_->RenewAndWait(log::WriterState::kClosed, kCloseTimeout).IgnoreError();
   }

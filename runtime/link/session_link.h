@@ -126,7 +126,8 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   os::Nanos last_look() const { return last_look_.load(std::memory_order_relaxed); }
   // When the peer's lease is to be read next; kNever if nobody watches it. For the thread that polls.
   os::Nanos next_head_reading() const;
-  uint64_t read_position() const { return reader_->position(); }
+  // The frames of the peer's log before this position have been taken. For any thread.
+  uint64_t consumed() const { return consumed_.load(std::memory_order_relaxed); }
   // True if the doorbell says that there is something to read (or there is no trusted doorbell).
   bool MayHaveNews() const;
   // Both directions wake without polling.

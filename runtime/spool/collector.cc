@@ -56,7 +56,7 @@ void Collector::CollectServers(const std::string& own_server_id) {
   }
 }
 
-void Collector::CollectSessions(const std::string& own_server_id) {
+void Collector::CollectSessions(const std::string& own_server_id, ServesFn serves) {
   os::SystemCalls* const calls = spool_->env().calls;
   const auto names = os::ListDirectory(calls, spool_->sessions());
   if (!names.ok()) return;
@@ -71,17 +71,34 @@ void Collector::CollectSessions(const std::string& own_server_id) {
     }
     SessionRecord record;
     if (!ReadRecord(calls, Join(path, kRecord), RecordKind::kSession, &record).ok()) continue;
-    if (record.server_id() == own_server_id) continue;  // the server itself sees to it
-    // While its server lives, that one sees to it.
-    if (record.server_id().size() == kIdSize &&
-        os::StatPath(calls, spool_->server(record.server_id())).ok()) {
-      continue;
+    if (record.server_id() == own_server_id) {
+      if (serves(id)) continue;
+      // Its client may have died before it announced the session.
+    } else if (record.server_id().size() == kIdSize &&
+               os::StatPath(calls, spool_->server(record.server_id())).ok()) {
+      continue;  // that server sees to it
     }
     const os::Liveness client = spool_->env().host->Look(ToProcessId(record.process()));
     if (client == os::Liveness::kAlive) continue;
     if (client == os::Liveness::kDead ||
         Expired(id, Join(path, kRequests), record.lease_term_ns(), kTermsOfIdleSession)) {
       Remove(path);
+    }
+  }
+}
+
+void Collector::CollectVerdicts(const std::string& own_server_id, ServesFn serves) {
+  // A verdict whose session is gone, such as one that was withdrawn before the server looked, says
+  // nothing to anybody any more: names are never used twice.
+  os::SystemCalls* const calls = spool_->env().calls;
+  const std::string directory = Join(spool_->server(own_server_id), kVerdicts);
+  const auto names = os::ListDirectory(calls, directory);
+  if (!names.ok()) return;
+  for (const std::string& name : *names) {
+    std::string id;
+    if (!ParseIdName(name, &id) || serves(id)) continue;
+    if (absl::IsNotFound(os::StatPath(calls, spool_->session(id)).status())) {
+      Remove(Join(directory, name));
     }
   }
 }
@@ -112,10 +129,14 @@ void Collector::CollectTemporaries(const std::string& directory) {
   }
 }
 
-std::vector<std::string> Collector::Collect(const std::string& own_server_id) {
+std::vector<std::string> Collector::Collect(const std::string& own_server_id, ServesFn serves) {
   removed_.clear();
   CollectServers(own_server_id);
-  CollectSessions(own_server_id);
+  CollectSessions(own_server_id, serves);
+  if (!own_server_id.empty()) {
+    CollectVerdicts(own_server_id, serves);
+    CollectTemporaries(spool_->server(own_server_id));
+  }
   for (const std::string& directory :
        {spool_->root(), spool_->servers(), spool_->sessions()}) {
     CollectTemporaries(directory);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "spoolrpc/os/clock.h"
 #include "spoolrpc/spool/server_list.h"
 #include "spoolrpc/spool/spool.h"
@@ -19,11 +20,15 @@ namespace spoolrpc::spool {
 // terms of this process's clock. Not thread-safe; blocks as the file system does.
 class Collector {
  public:
-  // Servers and sessions for which `mine(id)` is true are left alone: their owner sees to them.
-  Collector(std::shared_ptr<const Spool> spool) : spool_(std::move(spool)) {}
+  explicit Collector(std::shared_ptr<const Spool> spool) : spool_(std::move(spool)) {}
 
-  // One look. Returns what was removed (paths).
-  std::vector<std::string> Collect(const std::string& own_server_id);
+  // Tells whether the calling server serves the session of that id; of other servers' sessions it is
+  // not asked.
+  using ServesFn = absl::FunctionRef<bool(const std::string&)>;
+
+  // One look. Leaves the server `own_server_id` alone (empty: the caller is none), what it serves, and
+  // the sessions of other servers as long as those are there. Returns what was removed (paths).
+  std::vector<std::string> Collect(const std::string& own_server_id, ServesFn serves);
 
  private:
   struct Watched {
@@ -35,7 +40,8 @@ class Collector {
   // True when the lease at `path` has stood still for `terms` terms.
   bool Expired(const std::string& key, const std::string& path, uint64_t term_ns, int terms);
   void CollectServers(const std::string& own_server_id);
-  void CollectSessions(const std::string& own_server_id);
+  void CollectSessions(const std::string& own_server_id, ServesFn serves);
+  void CollectVerdicts(const std::string& own_server_id, ServesFn serves);
   void CollectTemporaries(const std::string& directory);
   void Remove(const std::string& path);
 

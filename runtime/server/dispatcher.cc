@@ -1,0 +1,304 @@
+#include "spoolrpc/server/dispatcher.h"
+
+#include <algorithm>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "spoolrpc/server/server_session.h"
+
+namespace spoolrpc::server {
+namespace {
+
+constexpr size_t kBufferSize = 2 * 65536;
+constexpr os::Nanos kMicrosecond = 1000;
+constexpr os::Nanos kMillisecond = 1000000;
+
+// A handler that usually takes less than this is run by the loop: waking another thread costs as much.
+constexpr os::Nanos kShortHandler = 20 * kMicrosecond;
+// So much of a batch of calls is run by the loop; the rest is shared out to the executor.
+constexpr os::Nanos kLongBatch = 200 * kMicrosecond;
+// A reply waits at most so long for others of its batch.
+constexpr os::Nanos kFlushAfter = 50 * kMicrosecond;
+// A handler on the loop that takes this long costs the loop its place.
+constexpr os::Nanos kLoopPatience = kMillisecond;
+// Calls without an answer are acknowledged after this long.
+constexpr os::Nanos kAckAfter = 2 * kMillisecond;
+// The monitor sleeps after so many ticks without anything to do.
+constexpr int kIdleTicks = 100;
+constexpr os::Nanos kLongestSleep = 1000 * kMillisecond;
+constexpr int kPausesPerClock = 32;
+
+}  // namespace
+
+Dispatcher::Dispatcher(DispatcherOptions options)
+    : options_(std::move(options)),
+      env_(options_.env),
+      spin_(env_.host->Cpus(), options_.spin),
+      executor_(options_.workers, options_.max_queued,
+                [this](const std::shared_ptr<ServerCall>& call) {
+                  if (RunCall(call)) call->session()->Flush();
+                }) {}
+
+Dispatcher::~Dispatcher() { Stop(); }
+
+void Dispatcher::Start() {
+  monitor_ = std::thread([this] { Monitor(); });
+  if (options_.bell == nullptr) return;
+  inbox_seen_ = options_.bell->inbox();
+  absl::MutexLock lock(&mu_);
+  loops_.emplace_back([this] { Loop(); });
+}
+
+void Dispatcher::Stop() {
+  if (stopping_.exchange(true)) return;
+  WakeMonitor();
+  std::vector<std::thread> loops;
+  {
+    absl::MutexLock lock(&mu_);
+    standby_.SignalAll();
+    loops.swap(loops_);
+  }
+  if (options_.bell != nullptr) options_.bell->Wake();
+  executor_.Stop();
+  for (std::thread& loop : loops) loop.join();
+  if (monitor_.joinable()) monitor_.join();
+}
+
+bool Dispatcher::RunCall(const std::shared_ptr<ServerCall>& call) {
+  switch (call->session()->BeginCall(call)) {
+    case ServerSession::Start::kRun:
+      break;
+    case ServerSession::Start::kDropped:
+    case ServerSession::Start::kAnswered:
+    case ServerSession::Start::kHeld:
+      return false;
+  }
+  const os::Nanos began = env_.clock->Now();
+  call->RunHandler();
+  call->method()->OnRun(env_.clock->Now() - began);
+  call->session()->EndCall(call);
+  served_.fetch_add(1, std::memory_order_relaxed);
+  return true;
+}
+
+void Dispatcher::Submit(std::shared_ptr<ServerCall> call) {
+  {
+    absl::MutexLock lock(&mu_);
+    unacknowledged_.emplace_back(env_.clock->Now(), call);
+  }
+  if (executor_.Submit(call)) {
+    WakeMonitor();
+    return;
+  }
+  call->session()->RejectCall(
+      call, wire::NOT_STARTED_QUEUE_FULL,
+      absl::ResourceExhaustedError("the server's queue is full; try again later"));
+}
+
+void Dispatcher::Dispatch(std::vector<std::shared_ptr<ServerCall>> calls, bool inline_allowed) {
+  if (inline_allowed) {
+    absl::MutexLock lock(&mu_);
+    for (auto& call : calls) ready_.push_back(std::move(call));
+    return;
+  }
+  for (auto& call : calls) Submit(std::move(call));
+}
+
+std::vector<std::shared_ptr<ServerCall>> Dispatcher::TakeQueued() {
+  std::vector<std::shared_ptr<ServerCall>> calls = executor_.TakeQueued();
+  absl::MutexLock lock(&mu_);
+  calls.insert(calls.end(), ready_.begin(), ready_.end());
+  ready_.clear();
+  return calls;
+}
+
+// ---------------------------------------------------------------- the loop
+
+void Dispatcher::Loop() {
+  log::AlignedBuffer buffer(kBufferSize);
+  std::vector<uint32_t> rung;
+  for (;;) {
+    uint64_t term = 0;
+    {
+      absl::MutexLock lock(&mu_);
+      ++idle_loops_;
+      while (!vacant_ && !stopping_) standby_.Wait(&mu_);
+      --idle_loops_;
+      if (stopping_) return;
+      vacant_ = false;
+      term = ++last_term_;
+      leader_.store(term, std::memory_order_release);
+    }
+    while (Leads(term) && !stopping_.load(std::memory_order_relaxed)) {
+      LoopOnce(term, &buffer, &rung);
+    }
+  }
+}
+
+void Dispatcher::LoopOnce(uint64_t term, log::AlignedBuffer* buffer,
+                          std::vector<uint32_t>* rung) {
+  wait::Doorbell* const bell = options_.bell;
+  const uint32_t seen = bell->counter();
+  if (const uint64_t inbox = bell->inbox(); inbox != inbox_seen_) {
+    inbox_seen_ = inbox;
+    options_.on_inbox();
+  }
+  rung->clear();
+  bell->TakeRung([&](uint32_t slot) { rung->push_back(slot); });
+  int frames = 0;
+  for (const uint32_t slot : *rung) frames += options_.on_rung(slot, buffer);
+  if (frames > 0) {
+    RunReady(term);
+  } else if (rung->empty()) {
+    Doze(seen);
+  }
+}
+
+void Dispatcher::FlushAll(std::vector<std::shared_ptr<ServerSession>>* sessions) {
+  for (const auto& session : *sessions) session->Flush();
+  sessions->clear();
+}
+
+void Dispatcher::RunReady(uint64_t term) {
+  if (monitor_asleep_.load(std::memory_order_acquire)) WakeMonitor();
+  activity_.fetch_add(1, std::memory_order_relaxed);
+  const os::Nanos began = env_.clock->Now();
+  std::vector<std::shared_ptr<ServerSession>> flush;
+  for (;;) {
+    std::shared_ptr<ServerCall> call;
+    bool here = false;
+    {
+      absl::MutexLock lock(&mu_);
+      if (ready_.empty()) {
+        flush.swap(unflushed_);
+        break;
+      }
+      call = std::move(ready_.front());
+      ready_.pop_front();
+      const os::Nanos usual = call->method()->usual_time();
+      here = usual >= 0 && usual < kShortHandler &&
+             static_cast<os::Nanos>(ready_.size() + 1) * usual < kLongBatch &&
+             executor_.BeginInline();
+      if (here) {
+        inline_call_ = call;
+        inline_since_.store(env_.clock->Now(), std::memory_order_release);
+      }
+    }
+    if (!here) {
+      Submit(std::move(call));
+      continue;
+    }
+    const bool reply = RunCall(call);
+    executor_.EndInline();
+    const os::Nanos now = env_.clock->Now();
+    absl::MutexLock lock(&mu_);
+    inline_since_.store(0, std::memory_order_release);
+    inline_call_.reset();
+    if (reply && (unflushed_.empty() || unflushed_.back() != call->session())) {
+      unflushed_.push_back(call->session());
+    }
+    if (!Leads(term)) {
+      flush.swap(unflushed_);
+      break;
+    }
+    if (now - began > kFlushAfter && !unflushed_.empty()) {
+      flush.swap(unflushed_);
+      mu_.Unlock();
+      FlushAll(&flush);
+      mu_.Lock();
+    }
+  }
+  FlushAll(&flush);
+}
+
+void Dispatcher::Doze(uint32_t seen) {
+  wait::Doorbell* const bell = options_.bell;
+  const os::Nanos budget = spin_.Budget();
+  if (budget > 0) {
+    os::Nanos now = env_.clock->Now();
+    const os::Nanos end = now + budget;
+    do {
+      for (int i = 0; i < kPausesPerClock; ++i) {
+        if (bell->counter() != seen) {
+          spin_.OnSpin(true);
+          return;
+        }
+        wait::Pause();
+      }
+      now = env_.clock->Now();
+    } while (now < end);
+    spin_.OnSpin(false);
+  }
+  bell->Sleep(seen, kLongestSleep);
+}
+
+// ---------------------------------------------------------------- the monitor
+
+void Dispatcher::WakeMonitor() {
+  if (!monitor_asleep_.load(std::memory_order_seq_cst) && !stopping_) return;
+  absl::MutexLock lock(&monitor_mu_);
+  monitor_wake_.SignalAll();
+}
+
+void Dispatcher::Monitor() {
+  int idle = 0;
+  uint64_t activity = 0;
+  while (!stopping_) {
+    {
+      absl::MutexLock lock(&monitor_mu_);
+      if (idle >= kIdleTicks) {
+        monitor_asleep_.store(true, std::memory_order_seq_cst);
+        // Bounded: a call may have come between the last look and here.
+        monitor_wake_.WaitWithTimeout(&monitor_mu_, absl::Milliseconds(100));
+        monitor_asleep_.store(false, std::memory_order_seq_cst);
+      } else {
+        monitor_wake_.WaitWithTimeout(&monitor_mu_, absl::Nanoseconds(kMillisecond));
+      }
+    }
+    if (stopping_) return;
+    Tick(env_.clock->Now());
+    const uint64_t now_active = activity_.load(std::memory_order_relaxed);
+    bool busy = now_active != activity || inline_since_.load(std::memory_order_relaxed) != 0;
+    activity = now_active;
+    {
+      absl::MutexLock lock(&mu_);
+      busy = busy || !unacknowledged_.empty();
+    }
+    idle = busy ? 0 : idle + 1;
+  }
+}
+
+void Dispatcher::Tick(os::Nanos now) {
+  std::vector<std::shared_ptr<ServerCall>> acknowledge;
+  std::vector<std::shared_ptr<ServerCall>> submit;
+  std::vector<std::shared_ptr<ServerSession>> flush;
+  {
+    absl::MutexLock lock(&mu_);
+    while (!unacknowledged_.empty() && now - unacknowledged_.front().first >= kAckAfter) {
+      if (auto call = unacknowledged_.front().second.lock()) acknowledge.push_back(std::move(call));
+      unacknowledged_.pop_front();
+    }
+    const os::Nanos since = inline_since_.load(std::memory_order_acquire);
+    if (since != 0 && now - since >= kLoopPatience && inline_call_ != nullptr) {
+      acknowledge.push_back(inline_call_);
+      if (leader_.load(std::memory_order_relaxed) != 0) {
+        // Somebody else leads from here on; the thread in the handler notices when it is done.
+        leader_.store(0, std::memory_order_release);
+        vacant_ = true;
+        flush.swap(unflushed_);
+        for (auto& call : ready_) submit.push_back(std::move(call));
+        ready_.clear();
+        if (idle_loops_ == 0 && !stopping_) {
+          loops_.emplace_back([this] { Loop(); });
+        } else {
+          standby_.Signal();
+        }
+      }
+    }
+  }
+  FlushAll(&flush);
+  for (const auto& call : acknowledge) call->session()->Acknowledge(call);
+  for (auto& call : submit) Submit(std::move(call));
+}
+
+}  // namespace spoolrpc::server

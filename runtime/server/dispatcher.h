@@ -1,0 +1,118 @@
+// Who runs which call, and where.
+//
+// Threads: the *loop* sleeps on the server's doorbell, reads the sessions that rang, and runs handlers
+// that are known to be short itself: no other thread is woken on the way of such a call. The *monitor*
+// ticks once a millisecond while anything runs: a handler that turns out to be long costs the loop its
+// place (a second loop thread takes over, and calls that wait go to the executor), and calls that were
+// not answered within two milliseconds are acknowledged. All other calls are run by the *executor*.
+#ifndef SPOOLRPC_SERVER_DISPATCHER_H_
+#define SPOOLRPC_SERVER_DISPATCHER_H_
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "spoolrpc/log/log_file.h"
+#include "spoolrpc/os/environment.h"
+#include "spoolrpc/server/executor.h"
+#include "spoolrpc/server/server_call.h"
+#include "spoolrpc/wait/doorbell.h"
+#include "spoolrpc/wait/spin_policy.h"
+
+namespace spoolrpc::server {
+
+struct DispatcherOptions {
+  os::Environment env;
+  int workers = 2;
+  size_t max_queued = 10000;
+  os::Nanos spin = 0;
+  // The doorbell to sleep on; null: there is no loop, all calls come from other threads.
+  wait::Doorbell* bell = nullptr;
+  // Takes what came on the session in `slot`; may call Dispatch() with inline_allowed. Returns the
+  // number of frames.
+  std::function<int(uint32_t slot, log::AlignedBuffer* buffer)> on_rung;
+  // The doorbell's inbox count has changed.
+  std::function<void()> on_inbox;
+};
+
+// Thread-safe.
+class Dispatcher {
+ public:
+  explicit Dispatcher(DispatcherOptions options);
+  // Stop() must have been called.
+  ~Dispatcher();
+
+  void Start();
+
+  // Calls that were admitted, in order. `inline_allowed`: this is the loop's thread, and its poll ends
+  // before the handlers are run.
+  void Dispatch(std::vector<std::shared_ptr<ServerCall>> calls, bool inline_allowed)
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  // What waits and was not started.
+  std::vector<std::shared_ptr<ServerCall>> TakeQueued();
+  bool WaitIdle(absl::Time deadline) { return executor_.WaitIdle(deadline); }
+  // Ends all threads; waits for the handlers that run.
+  void Stop() ABSL_LOCKS_EXCLUDED(mu_);
+
+  uint64_t calls_served() const { return served_.load(std::memory_order_relaxed); }
+
+ private:
+  void Loop() ABSL_LOCKS_EXCLUDED(mu_);
+  void LoopOnce(uint64_t term, log::AlignedBuffer* buffer, std::vector<uint32_t>* rung)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  bool Leads(uint64_t term) const { return leader_.load(std::memory_order_acquire) == term; }
+  // Runs what LoopOnce() has read.
+  void RunReady(uint64_t term) ABSL_LOCKS_EXCLUDED(mu_);
+  void Doze(uint32_t seen);
+  void Monitor() ABSL_LOCKS_EXCLUDED(mu_);
+  void Tick(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
+  void WakeMonitor() ABSL_LOCKS_EXCLUDED(monitor_mu_);
+  void Submit(std::shared_ptr<ServerCall> call) ABSL_LOCKS_EXCLUDED(mu_);
+  // Runs the call, up to but without the flush of its reply. False: nothing is to be flushed.
+  bool RunCall(const std::shared_ptr<ServerCall>& call);
+  static void FlushAll(std::vector<std::shared_ptr<ServerSession>>* sessions);
+
+  const DispatcherOptions options_;
+  const os::Environment env_;
+  wait::SpinPolicy spin_;
+  Executor executor_;
+  std::atomic<uint64_t> served_{0};
+  std::atomic<bool> stopping_{false};
+
+  // The loop thread whose term this is leads; others stand by.
+  std::atomic<uint64_t> leader_{0};
+  std::atomic<os::Nanos> inline_since_{0};  // 0: the loop runs no handler
+  std::atomic<uint64_t> activity_{0};
+  uint64_t inbox_seen_ = 0;  // of the leader
+
+  absl::Mutex mu_;
+  absl::CondVar standby_;
+  uint64_t last_term_ ABSL_GUARDED_BY(mu_) = 0;
+  bool vacant_ ABSL_GUARDED_BY(mu_) = true;
+  int idle_loops_ ABSL_GUARDED_BY(mu_) = 0;
+  // Read by the loop, and not yet run. Anybody may take them over.
+  std::deque<std::shared_ptr<ServerCall>> ready_ ABSL_GUARDED_BY(mu_);
+  std::shared_ptr<ServerCall> inline_call_ ABSL_GUARDED_BY(mu_);
+  // Sessions with replies that the loop has not flushed.
+  std::vector<std::shared_ptr<ServerSession>> unflushed_ ABSL_GUARDED_BY(mu_);
+  // Calls that the executor has, in the order of their admission.
+  std::deque<std::pair<os::Nanos, std::weak_ptr<ServerCall>>> unacknowledged_
+      ABSL_GUARDED_BY(mu_);
+  std::vector<std::thread> loops_ ABSL_GUARDED_BY(mu_);
+
+  absl::Mutex monitor_mu_;
+  absl::CondVar monitor_wake_;
+  std::atomic<bool> monitor_asleep_{false};
+  std::thread monitor_;
+};
+
+}  // namespace spoolrpc::server
+
+#endif  // SPOOLRPC_SERVER_DISPATCHER_H_

@@ -1,0 +1,81 @@
+#include "spoolrpc/server/executor.h"
+
+#include <utility>
+
+namespace spoolrpc::server {
+
+Executor::Executor(int workers, size_t max_queued, RunFn run)
+    : workers_(workers), max_queued_(max_queued), run_(std::move(run)) {
+  for (int i = 0; i < workers_; ++i) threads_.emplace_back([this] { Work(); });
+}
+
+Executor::~Executor() { Stop(); }
+
+bool Executor::Submit(std::shared_ptr<ServerCall> call) {
+  absl::MutexLock lock(&mu_);
+  if (stopping_ || queue_.size() >= max_queued_) return false;
+  queue_.push_back(std::move(call));
+  work_.Signal();
+  return true;
+}
+
+bool Executor::BeginInline() {
+  absl::MutexLock lock(&mu_);
+  if (stopping_ || running_ >= workers_ || !queue_.empty()) return false;
+  ++running_;
+  return true;
+}
+
+void Executor::EndInline() {
+  absl::MutexLock lock(&mu_);
+  --running_;
+  if (!queue_.empty()) work_.Signal();
+  if (running_ == 0 && queue_.empty()) idle_.SignalAll();
+}
+
+std::vector<std::shared_ptr<ServerCall>> Executor::TakeQueued() {
+  absl::MutexLock lock(&mu_);
+  std::vector<std::shared_ptr<ServerCall>> calls(queue_.begin(), queue_.end());
+  queue_.clear();
+  if (running_ == 0) idle_.SignalAll();
+  return calls;
+}
+
+bool Executor::WaitIdle(absl::Time deadline) {
+  absl::MutexLock lock(&mu_);
+  while (running_ > 0 || !queue_.empty()) {
+    if (idle_.WaitWithDeadline(&mu_, deadline)) return running_ == 0 && queue_.empty();
+  }
+  return true;
+}
+
+void Executor::Stop() {
+  {
+    absl::MutexLock lock(&mu_);
+    stopping_ = true;
+    work_.SignalAll();
+  }
+  for (std::thread& thread : threads_) {
+    if (thread.joinable()) thread.join();
+  }
+}
+
+void Executor::Work() {
+  absl::MutexLock lock(&mu_);
+  for (;;) {
+    while (!stopping_ && (queue_.empty() || running_ >= workers_)) work_.Wait(&mu_);
+    if (stopping_) return;
+    std::shared_ptr<ServerCall> call = std::move(queue_.front());
+    queue_.pop_front();
+    ++running_;
+    mu_.Unlock();
+    run_(call);
+    call.reset();
+    mu_.Lock();
+    --running_;
+    if (!queue_.empty()) work_.Signal();
+    if (running_ == 0 && queue_.empty()) idle_.SignalAll();
+  }
+}
+
+}  // namespace spoolrpc::server

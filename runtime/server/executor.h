@@ -1,0 +1,59 @@
+// The threads that run handlers.
+#ifndef SPOOLRPC_SERVER_EXECUTOR_H_
+#define SPOOLRPC_SERVER_EXECUTOR_H_
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "spoolrpc/server/server_call.h"
+
+namespace spoolrpc::server {
+
+// Never runs more than `workers` handlers at once, those that an I/O thread runs itself (inline)
+// included; so one worker serializes. Calls start in the order of their submission. Thread-safe.
+class Executor {
+ public:
+  using RunFn = std::function<void(const std::shared_ptr<ServerCall>&)>;
+
+  Executor(int workers, size_t max_queued, RunFn run);
+  // Stop() must have been called.
+  ~Executor();
+
+  // False if max_queued calls wait already.
+  bool Submit(std::shared_ptr<ServerCall> call) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Takes a worker's place for a handler that the caller runs itself; false if all are taken or
+  // calls wait for one. Ended by EndInline().
+  bool BeginInline() ABSL_LOCKS_EXCLUDED(mu_);
+  void EndInline() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Takes out what waits and was not started.
+  std::vector<std::shared_ptr<ServerCall>> TakeQueued() ABSL_LOCKS_EXCLUDED(mu_);
+  // Waits until no handler runs and none waits; false if `deadline` comes first.
+  bool WaitIdle(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mu_);
+  // Ends the threads; waits for the handlers that run.
+  void Stop() ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  void Work() ABSL_LOCKS_EXCLUDED(mu_);
+
+  const int workers_;
+  const size_t max_queued_;
+  const RunFn run_;
+  absl::Mutex mu_;
+  absl::CondVar work_;
+  absl::CondVar idle_;
+  std::deque<std::shared_ptr<ServerCall>> queue_ ABSL_GUARDED_BY(mu_);
+  int running_ ABSL_GUARDED_BY(mu_) = 0;
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace spoolrpc::server
+
+#endif  // SPOOLRPC_SERVER_EXECUTOR_H_

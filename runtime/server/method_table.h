@@ -1,0 +1,64 @@
+// The methods that a server offers, by name, and how long their handlers take.
+#ifndef SPOOLRPC_SERVER_METHOD_TABLE_H_
+#define SPOOLRPC_SERVER_METHOD_TABLE_H_
+
+#include <atomic>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "spoolrpc/os/clock.h"
+#include "spoolrpc/server/service.h"
+
+namespace spoolrpc::server {
+
+class MethodEntry {
+ public:
+  MethodEntry(const MethodInfo* info, const MethodHandler* handler)
+      : info_(info), handler_(handler) {}
+
+  const MethodInfo& info() const { return *info_; }
+  const MethodHandler& handler() const { return *handler_; }
+
+  // A moving average of how long the handler takes, in nanoseconds; negative before the first run.
+  os::Nanos usual_time() const { return usual_time_.load(std::memory_order_relaxed); }
+  void OnRun(os::Nanos took) {
+    const os::Nanos before = usual_time();
+    usual_time_.store(before < 0 ? took : before + (took - before) / 8,
+                      std::memory_order_relaxed);
+  }
+
+ private:
+  const MethodInfo* const info_;
+  const MethodHandler* const handler_;
+  std::atomic<os::Nanos> usual_time_{-1};
+};
+
+// Built before the server starts, then constant.
+class MethodTable {
+ public:
+  // `service` must outlive the table. ALREADY_EXISTS if it was added before.
+  absl::Status Add(const Service* service);
+
+  // Null if there is no such method.
+  MethodEntry* Find(absl::string_view full_name) const {
+    const auto it = methods_.find(full_name);
+    return it == methods_.end() ? nullptr : it->second.get();
+  }
+  bool HasService(absl::string_view name) const {
+    return names_.count(std::string(name)) > 0;
+  }
+  const std::vector<const Service*>& services() const { return services_; }
+
+ private:
+  std::vector<const Service*> services_;
+  std::set<std::string> names_;
+  absl::flat_hash_map<std::string, std::unique_ptr<MethodEntry>> methods_;
+};
+
+}  // namespace spoolrpc::server
+
+#endif  // SPOOLRPC_SERVER_METHOD_TABLE_H_

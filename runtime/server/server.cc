@@ -1,0 +1,48 @@
+#include "spoolrpc/server/server.h"
+
+#include "spoolrpc/server/method_table.h"
+#include "spoolrpc/server/server_log.h"
+#include "spoolrpc/server/spool_server.h"
+
+namespace spoolrpc {
+
+Server::Server() = default;
+
+Server::~Server() { Shutdown(); }
+
+absl::Status Server::Wait() {
+  absl::MutexLock lock(&mu_);
+  const auto over = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    if (stopped_) return true;
+    for (const auto& server : servers_) {
+      if (server->stepped_down().HasBeenNotified()) return true;
+    }
+    return false;
+  };
+  // A server steps down without this lock, so look now and then.
+  while (!mu_.AwaitWithTimeout(absl::Condition(&over), absl::Milliseconds(200))) {
+  }
+  for (const auto& server : servers_) {
+    if (absl::Status s = server->stepped_down_status(); !s.ok()) return s;
+  }
+  return absl::OkStatus();
+}
+
+void Server::Shutdown(absl::Time deadline) {
+  absl::MutexLock shutdown(&shutdown_mu_);
+  {
+    absl::MutexLock lock(&mu_);
+    if (stopped_) return;
+  }
+  for (const auto& server : servers_) server->Drain(deadline);
+  absl::MutexLock lock(&mu_);
+  stopped_ = true;
+}
+
+std::vector<std::string> Server::spools() const {
+  std::vector<std::string> paths;
+  for (const auto& server : servers_) paths.push_back(server->root());
+  return paths;
+}
+
+}  // namespace spoolrpc

@@ -1,0 +1,56 @@
+// A running server.
+#ifndef SPOOLRPC_SERVER_SERVER_H_
+#define SPOOLRPC_SERVER_SERVER_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+
+namespace spoolrpc {
+
+namespace server {
+class MethodTable;
+class ServerLog;
+class SpoolServer;
+}  // namespace server
+
+// Made by ServerBuilder. Thread-safe.
+class Server {
+ public:
+  // Shuts down, and waits for running handlers as long as they take.
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Blocks until Shutdown() is called, or until the server had to step down (somebody removed its
+  // directory): the status then says why.
+  absl::Status Wait();
+
+  // Stops taking calls; returns what has not started, safe to send again; finishes what runs until
+  // `deadline`, then cancels it (ServerContext::IsCancelled()) and waits for it; ends the sessions and
+  // removes the server's directory. Blocks until all that is done. Later calls do nothing.
+  void Shutdown(absl::Time deadline = absl::InfiniteFuture());
+
+  // The spools that it serves, as paths.
+  std::vector<std::string> spools() const;
+
+ private:
+  friend class ServerBuilder;
+
+  Server();
+
+  std::unique_ptr<server::MethodTable> methods_;
+  std::vector<std::unique_ptr<server::ServerLog>> logs_;
+  std::vector<std::unique_ptr<server::SpoolServer>> servers_;
+  absl::Mutex mu_;
+  absl::Mutex shutdown_mu_;
+  bool stopped_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace spoolrpc
+
+#endif  // SPOOLRPC_SERVER_SERVER_H_

@@ -1,0 +1,143 @@
+#include "spoolrpc/server/server_builder.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "spoolrpc/log/format.h"
+#include "spoolrpc/server/method_table.h"
+#include "spoolrpc/server/server_log.h"
+#include "spoolrpc/server/spool_server.h"
+#include "spoolrpc/spool/address.h"
+
+namespace spoolrpc {
+
+ServerBuilder& ServerBuilder::AddSpool(absl::string_view address) {
+  addresses_.emplace_back(address);
+  return *this;
+}
+
+ServerBuilder& ServerBuilder::RegisterService(Service* service) {
+  services_.push_back(service);
+  return *this;
+}
+
+ServerBuilder& ServerBuilder::set_workers(int workers) {
+  workers_ = workers;
+  return *this;
+}
+
+ServerBuilder& ServerBuilder::set_max_queued_calls(size_t calls) {
+  max_queued_ = calls;
+  return *this;
+}
+
+ServerBuilder& ServerBuilder::set_discard_pending(bool discard) {
+  discard_pending_ = discard;
+  return *this;
+}
+
+ServerBuilder& ServerBuilder::set_max_receive_message_size(size_t bytes) {
+  max_receive_ = bytes;
+  return *this;
+}
+
+ServerBuilder& ServerBuilder::set_max_send_message_size(size_t bytes) {
+  max_send_ = bytes;
+  return *this;
+}
+
+ServerBuilder& ServerBuilder::set_log_level(LogLevel level) {
+  log_level_ = level;
+  return *this;
+}
+
+ServerBuilder& ServerBuilder::set_log_sink(LogSink* sink) {
+  log_sink_ = sink;
+  return *this;
+}
+
+ServerBuilder& ServerBuilder::set_poll_interval(const wait::PollInterval& interval) {
+  poll_interval_ = interval;
+  return *this;
+}
+
+ServerBuilder& ServerBuilder::set_spin(absl::Duration spin) {
+  spin_ = spin;
+  return *this;
+}
+
+ServerBuilder& ServerBuilder::set_lease_term(absl::Duration term) {
+  lease_term_ = term;
+  return *this;
+}
+
+ServerBuilder& ServerBuilder::set_log_capacity(uint64_t bytes) {
+  log_capacity_ = bytes;
+  return *this;
+}
+
+ServerBuilder& ServerBuilder::set_transport(spool::Transport transport) {
+  transport_ = transport;
+  return *this;
+}
+
+ServerBuilder& ServerBuilder::set_environment(const os::Environment& environment) {
+  environment_ = environment;
+  return *this;
+}
+
+absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
+  if (services_.empty()) {
+    return absl::InvalidArgumentError("ServerBuilder: no service; call RegisterService() first");
+  }
+  if (addresses_.empty()) {
+    return absl::InvalidArgumentError("ServerBuilder: no spool; call AddSpool() first");
+  }
+  if (workers_ < 0 || workers_ > 10000) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("ServerBuilder: workers ", workers_, ": must be from 1 to 10000"));
+  }
+  if (log_capacity_ < log::kMinCapacity || log_capacity_ > log::kMaxCapacity ||
+      log_capacity_ % log::kHeadSize != 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "ServerBuilder: log_capacity ", log_capacity_, ": must be a multiple of ", log::kHeadSize,
+        " from ", log::kMinCapacity, " to ", log::kMaxCapacity));
+  }
+  if (lease_term_ < absl::Milliseconds(100) || lease_term_ > absl::Hours(24)) {
+    return absl::InvalidArgumentError(
+        "ServerBuilder: lease_term: must be from 100 ms to 24 h");
+  }
+  auto server = std::unique_ptr<Server>(new Server);
+  server->methods_ = std::make_unique<server::MethodTable>();
+  for (Service* const service : services_) {
+    if (service == nullptr) return absl::InvalidArgumentError("ServerBuilder: a null service");
+    if (absl::Status s = server->methods_->Add(service); !s.ok()) return s;
+  }
+  for (const std::string& address : addresses_) {
+    auto path = spool::ResolveAddress(address);
+    if (!path.ok()) return path.status();
+    server->logs_.push_back(std::make_unique<server::ServerLog>(log_level_, log_sink_));
+    server::SpoolServerOptions options;
+    options.env = environment_;
+    options.path = *std::move(path);
+    options.transport = transport_;
+    options.methods = server->methods_.get();
+    options.log = server->logs_.back().get();
+    options.workers = workers_ > 0 ? workers_ : std::max(2, environment_.host->Cpus());
+    options.max_queued = max_queued_;
+    options.max_request_size = max_receive_;
+    options.max_reply_size = max_send_;
+    options.poll_interval = poll_interval_;
+    options.spin = absl::ToInt64Nanoseconds(spin_);
+    options.term = absl::ToInt64Nanoseconds(lease_term_);
+    options.log_capacity = log_capacity_;
+    options.discard_pending = discard_pending_;
+    auto started = server::SpoolServer::Start(options);
+    if (!started.ok()) return started.status();
+    server->servers_.push_back(*std::move(started));
+  }
+  return server;
+}
+
+}  // namespace spoolrpc

@@ -1,0 +1,77 @@
+// How a server is put together.
+#ifndef SPOOLRPC_SERVER_SERVER_BUILDER_H_
+#define SPOOLRPC_SERVER_SERVER_BUILDER_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "spoolrpc/os/environment.h"
+#include "spoolrpc/server/log_sink.h"
+#include "spoolrpc/server/server.h"
+#include "spoolrpc/server/service.h"
+#include "spoolrpc/spool/spool.h"
+#include "spoolrpc/wait/poll_schedule.h"
+
+namespace spoolrpc {
+
+// Not thread-safe. Setters return the builder; what makes no sense is reported by BuildAndStart().
+class ServerBuilder {
+ public:
+  // Serves the spool at `address` ("spool:/path", a plain path, or empty for $SPOOLRPC_DIR or
+  // ~/.cache/spoolrpc), which is created if it is missing. May be called for several spools.
+  ServerBuilder& AddSpool(absl::string_view address);
+  // `service` must outlive the server.
+  ServerBuilder& RegisterService(Service* service);
+
+  // How many handlers may run at once; 1 serializes. Default: the number of CPUs, at least 2.
+  ServerBuilder& set_workers(int workers);
+  // How many calls may wait for a worker; more are answered RESOURCE_EXHAUSTED, not started.
+  ServerBuilder& set_max_queued_calls(size_t calls);
+  // Answers calls that were issued before this server started with UNAVAILABLE (reason DISCARDED)
+  // instead of running them.
+  ServerBuilder& set_discard_pending(bool discard);
+  ServerBuilder& set_max_receive_message_size(size_t bytes);
+  ServerBuilder& set_max_send_message_size(size_t bytes);
+
+  ServerBuilder& set_log_level(LogLevel level);
+  // Messages go there instead of to the spool's log file and stderr. Must outlive the server.
+  ServerBuilder& set_log_sink(LogSink* sink);
+
+  // How often files are looked at that nobody rings for.
+  ServerBuilder& set_poll_interval(const wait::PollInterval& interval);
+  // How long the server spins before it sleeps, where clients are on the same host.
+  ServerBuilder& set_spin(absl::Duration spin);
+  ServerBuilder& set_lease_term(absl::Duration term);
+  // Of each session's response log, in bytes: a multiple of 4096, at least 64 KiB.
+  ServerBuilder& set_log_capacity(uint64_t bytes);
+  ServerBuilder& set_transport(spool::Transport transport);
+  ServerBuilder& set_environment(const os::Environment& environment);  // for tests
+
+  // Starts serving. Errors name the option, the service or the path, and what to do.
+  absl::StatusOr<std::unique_ptr<Server>> BuildAndStart();
+
+ private:
+  std::vector<std::string> addresses_;
+  std::vector<Service*> services_;
+  int workers_ = 0;
+  size_t max_queued_ = 10000;
+  bool discard_pending_ = false;
+  size_t max_receive_ = size_t{64} << 20;
+  size_t max_send_ = size_t{64} << 20;
+  LogLevel log_level_ = LogLevel::kInfo;
+  LogSink* log_sink_ = nullptr;
+  wait::PollInterval poll_interval_;
+  absl::Duration spin_ = absl::Microseconds(50);
+  absl::Duration lease_term_ = absl::Seconds(10);
+  uint64_t log_capacity_ = 192 * 1024;
+  spool::Transport transport_ = spool::Transport::kAuto;
+  os::Environment environment_;
+};
+
+}  // namespace spoolrpc
+
+#endif  // SPOOLRPC_SERVER_SERVER_BUILDER_H_

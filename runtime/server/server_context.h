@@ -1,0 +1,64 @@
+// What a handler learns of its call, and says beside the reply.
+#ifndef SPOOLRPC_SERVER_SERVER_CONTEXT_H_
+#define SPOOLRPC_SERVER_SERVER_CONTEXT_H_
+
+#include <atomic>
+#include <string>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "spoolrpc/rpc/metadata.h"
+
+namespace spoolrpc {
+
+namespace server {
+class ServerCall;
+}  // namespace server
+
+// Belongs to one call and lives as long as its handler runs. IsCancelled() is thread-safe, the rest
+// is for the handler's thread.
+class ServerContext {
+ public:
+  ServerContext() = default;
+  ServerContext(const ServerContext&) = delete;
+  ServerContext& operator=(const ServerContext&) = delete;
+
+  // "/package.Service/Method".
+  const std::string& method() const { return method_; }
+  // Who calls, as "spool:/path#SESSION HOST:PID uid UID". The uid is that of the session's files, by
+  // the kernel's word; host and pid are what the client says.
+  const std::string& peer() const { return peer_; }
+  const Metadata& client_metadata() const { return client_metadata_; }
+
+  // Until when the caller waits, by this host's clock; absl::InfiniteFuture() if there is no
+  // deadline.
+  absl::Time deadline() const { return deadline_; }
+  // True when nobody waits for the reply any more: the caller gave up, died, or its deadline passed.
+  bool IsCancelled() const {
+    return cancelled_.load(std::memory_order_acquire) || absl::Now() >= deadline_;
+  }
+
+  // Sent with the reply. Keys and values as in ClientContext::AddMetadata(); what breaks the rules
+  // ends the call with INTERNAL.
+  void AddInitialMetadata(const std::string& key, const std::string& value) {
+    initial_metadata_.emplace(key, value);
+  }
+  void AddTrailingMetadata(const std::string& key, const std::string& value) {
+    trailing_metadata_.emplace(key, value);
+  }
+
+ private:
+  friend class server::ServerCall;
+
+  std::string method_;
+  std::string peer_;
+  Metadata client_metadata_;
+  Metadata initial_metadata_;
+  Metadata trailing_metadata_;
+  absl::Time deadline_ = absl::InfiniteFuture();
+  std::atomic<bool> cancelled_{false};
+};
+
+}  // namespace spoolrpc
+
+#endif  // SPOOLRPC_SERVER_SERVER_CONTEXT_H_

@@ -1,0 +1,494 @@
+#include "spoolrpc/server/server_session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "spoolrpc/errors.pb.h"
+#include "spoolrpc/rpc/call_header.h"
+#include "spoolrpc/rpc/status_codec.h"
+#include "spoolrpc/spool/server_list.h"
+
+namespace spoolrpc::server {
+namespace {
+
+constexpr size_t kMaxMethodNames = 4096;
+constexpr size_t kMaxMethodName = 1024;
+// Of all requests of one session that have not arrived completely: so much beyond the largest one.
+constexpr uint64_t kPartialSlack = 16 << 20;
+// A client without open calls renews every 6 terms; one that was silent for 18 is dead.
+constexpr int kTermsOfIdleClient = 18;
+constexpr os::Nanos kProbationLook = 20 * 1000000;
+
+absl::string_view ServiceOf(absl::string_view method) {
+  if (!method.empty()) method.remove_prefix(1);
+  return method.substr(0, method.find('/'));
+}
+
+}  // namespace
+
+ServerSession::ServerSession(ServerSessionOptions options)
+    : env_(options.env),
+      host_(options.host),
+      methods_(options.methods),
+      id_(options.accepted->record.session_id()),
+      client_(spool::ToProcessId(options.accepted->record.process())),
+      peer_(absl::StrCat("spool:", options.spool_path, "#", spool::IdName(id_), " ", client_.host,
+                         ":", client_.pid, " uid ", client_.uid)),
+      slot_(options.slot),
+      term_(options.term),
+      client_term_(std::clamp<uint64_t>(options.accepted->record.lease_term_ns(), 100000000,
+                                        uint64_t{86400} * 1000000000)),
+      max_request_size_(options.max_request_size),
+      max_reply_size_(options.max_reply_size),
+      discard_pending_(options.discard_pending),
+      server_started_(options.server_started),
+      schedule_(options.poll_interval, options.env.clock->Now()) {
+  link::LinkOptions link;
+  link.env = env_;
+  link.flusher = options.flusher;
+  link.writer = std::move(options.accepted->responses);
+  link.reader = std::move(options.accepted->requests);
+  link.own_bell = slot_ == spool::ServerDirectory::kNoSlot ? nullptr : options.own_bell;
+  link.own_slot = slot_;
+  link.peer_bell = std::move(options.accepted->client_doorbell);
+  link.own_term = term_;
+  link.peer_term = client_term_;
+  link_ = std::make_shared<link::SessionLink>(std::move(link));
+  idle_since_ = env_.clock->Now();
+}
+
+ServerSession::~ServerSession() = default;
+
+// ---------------------------------------------------------------- reading
+
+int ServerSession::OnRung(log::AlignedBuffer* buffer) {
+  if (ended() || !link_->TryBeginPoll()) return 0;
+  const int frames = PollOnce(/*force=*/false, /*inline_allowed=*/true, buffer);
+  link_->EndPoll();
+  return frames;
+}
+
+os::Nanos ServerSession::Look(log::AlignedBuffer* buffer) {
+  if (ended()) {
+    if (client_closed()) return -1;
+    // Only to learn when the client has seen the goodbye.
+    if (link_->TryBeginPoll()) {
+      link_->ReadHeadNext();
+      const auto result = link_->Poll(true, buffer, [](const log::Frame&) {
+        return absl::OkStatus();
+      });
+      link_->EndPoll();
+      if (result.end != link::PollResult::End::kNone) client_closed_ = true;
+    }
+    return env_.clock->Now() + kProbationLook;
+  }
+  if (!link_->TryBeginPoll()) return env_.clock->Now() + kProbationLook;
+  const os::Nanos now = env_.clock->Now();
+  const bool busy = open_.load(std::memory_order_relaxed) > 0;
+  const bool probation = probation_.load(std::memory_order_relaxed);
+  if (probation || (!busy && now - idle_since_ >= client_term_)) link_->ReadHeadNext();
+  PollOnce(/*force=*/true, /*inline_allowed=*/false, buffer);
+  const uint64_t counter = link_->peer_counter();
+  if (busy || counter != idle_counter_) {
+    idle_counter_ = counter;
+    idle_since_ = now;
+  }
+  const os::Nanos head = link_->next_head_reading();
+  link_->EndPoll();
+  if (ended()) return now + kProbationLook;
+  if (now - idle_since_ > client_term_ * kTermsOfIdleClient &&
+      env_.host->Look(client_) != os::Liveness::kAlive) {
+    End(wire::Goodbye::EXPIRED, "the client's lease has expired", /*client_gone=*/true);
+    return now + kProbationLook;
+  }
+  const os::Nanos after = env_.clock->Now();
+  if (probation_.load(std::memory_order_relaxed)) return after + kProbationLook;
+  if (link_->bells_trusted()) return std::min(after + term_ / 4, head);
+  return std::min(schedule_.Next(after), head);
+}
+
+void ServerSession::CheckGap(os::Nanos now) {
+  // The process was stopped, or the file system stalled: what is found now may be long given up.
+  if (now - link_->last_look() <= term_ / 2) return;
+  absl::MutexLock lock(&mu_);
+  if (probation_.exchange(true, std::memory_order_relaxed)) return;
+  probation_counter_ = 0;
+  link_->ReadHeadNext();
+}
+
+void ServerSession::CheckProbation(std::vector<std::shared_ptr<ServerCall>>* ready) {
+  if (!probation_.load(std::memory_order_relaxed)) return;
+  const uint64_t counter = link_->peer_counter();
+  absl::MutexLock lock(&mu_);
+  if (held_.empty() && ready->empty() && calls_.empty()) {
+    probation_.store(false, std::memory_order_relaxed);
+    return;
+  }
+  if (probation_counter_ == 0) probation_counter_ = counter;
+  if (counter != 0 && counter != probation_counter_) {
+    probation_.store(false, std::memory_order_relaxed);
+    ready->insert(ready->begin(), held_.begin(), held_.end());
+    held_.clear();
+    return;
+  }
+  held_.insert(held_.end(), ready->begin(), ready->end());
+  ready->clear();
+}
+
+int ServerSession::PollOnce(bool force, bool inline_allowed, log::AlignedBuffer* buffer) {
+  CheckGap(env_.clock->Now());
+  const bool probation = probation_.load(std::memory_order_relaxed);
+  const link::PollResult result =
+      link_->Poll(force || probation, buffer,
+                  [this](const log::Frame& frame) { return OnFrame(frame); });
+  if (result.frames > 0) schedule_.OnActivity(env_.clock->Now());
+  switch (result.end) {
+    case link::PollResult::End::kNone:
+      break;
+    case link::PollResult::End::kPeerClosed:
+      client_closed_ = true;
+      End(wire::Goodbye::CLOSED, "", /*client_gone=*/false);
+      break;
+    case link::PollResult::End::kLeaseExpired:
+      host_->Warn(absl::StrCat("session ", peer_, ": ", result.status.message()));
+      End(wire::Goodbye::EXPIRED, std::string(result.status.message()),
+          env_.host->Look(client_) == os::Liveness::kDead);
+      break;
+    case link::PollResult::End::kCorrupt:
+      host_->Warn(absl::StrCat("session ", peer_, ": ", result.status.ToString()));
+      End(wire::Goodbye::CORRUPT, std::string(result.status.message()), false);
+      break;
+    case link::PollResult::End::kFailed: {
+      const bool gone = absl::IsNotFound(result.status);
+      if (gone) client_closed_ = true;
+      if (!gone) host_->Warn(absl::StrCat("session ", peer_, ": ", result.status.ToString()));
+      End(wire::Goodbye::PROTOCOL_ERROR, std::string(result.status.message()), gone);
+      break;
+    }
+  }
+  std::vector<std::shared_ptr<ServerCall>> ready;
+  bool flush = false;
+  bool goodbye = false;
+  {
+    absl::MutexLock lock(&mu_);
+    ready.swap(ready_);
+    std::swap(flush, answers_);
+    goodbye = goodbye_;
+  }
+  if (goodbye) {
+    client_closed_ = true;
+    End(wire::Goodbye::CLOSED, "", /*client_gone=*/false);
+    return result.frames;
+  }
+  if (flush) Flush();
+  CheckProbation(&ready);
+  if (!ready.empty()) host_->Dispatch(std::move(ready), inline_allowed);
+  return result.frames;
+}
+
+absl::Status ServerSession::OnFrame(const log::Frame& frame) {
+  absl::MutexLock lock(&mu_);
+  if (ended()) return absl::OkStatus();
+  switch (frame.type) {
+    case log::FrameType::kCall:
+      return OnCall(frame);
+    case log::FrameType::kData:
+      return OnData(frame);
+    case log::FrameType::kCancel:
+      OnCancel(frame.call);
+      return absl::OkStatus();
+    case log::FrameType::kGoodbye:
+      goodbye_ = true;  // the poll that read it ends the session
+      return absl::OkStatus();
+    default:
+      if ((frame.flags & log::kSkippable) != 0) return absl::OkStatus();
+      return absl::DataLossError(absl::StrCat("read ", link_->read_path(),
+                                              ": a frame of unexpected type ",
+                                              static_cast<int>(frame.type), " at position ",
+                                              frame.position));
+  }
+}
+
+absl::Status ServerSession::OnCall(const log::Frame& frame) {
+  absl::string_view payload = frame.payload;
+  wire::CallHeader header;
+  if (absl::Status s = rpc::SplitPayload(&payload, &header); !s.ok()) return s;
+  if (frame.call <= last_call_) {
+    return absl::DataLossError(absl::StrCat("read ", link_->read_path(), ": call ", frame.call,
+                                            " after call ", last_call_));
+  }
+  last_call_ = frame.call;
+  if (!header.method().empty()) {
+    if (method_names_.size() >= kMaxMethodNames || header.method().size() > kMaxMethodName ||
+        !method_names_.emplace(header.method_id(), header.method()).second) {
+      return absl::DataLossError(absl::StrCat("read ", link_->read_path(), ": call ", frame.call,
+                                              " defines a bad method number ",
+                                              header.method_id()));
+    }
+  }
+  const auto name = method_names_.find(header.method_id());
+  if (name == method_names_.end()) {
+    return absl::DataLossError(absl::StrCat("read ", link_->read_path(), ": call ", frame.call,
+                                            " uses method number ", header.method_id(),
+                                            ", which was never defined"));
+  }
+  MethodEntry* const method = methods_->Find(name->second);
+  if (method == nullptr) {
+    Answer(frame.call,
+           absl::UnimplementedError(absl::StrCat(
+               name->second, ": ",
+               methods_->HasService(ServiceOf(name->second))
+                   ? "the server's service has no such method; is its .proto file older?"
+                   : "the server has no such service")),
+           wire::NOT_STARTED_NO, 0);
+    return absl::OkStatus();
+  }
+  if (host_->draining()) {
+    Answer(frame.call, absl::UnavailableError("the server is draining"),
+           wire::NOT_STARTED_DRAINING, 0);
+    return absl::OkStatus();
+  }
+  const os::Nanos now = env_.clock->Now();
+  if (discard_pending_ && header.waited_ns() > static_cast<uint64_t>(now - server_started_)) {
+    Answer(frame.call,
+           absl::UnavailableError(absl::StrCat(
+               name->second, ": issued before this server started, which discards such calls")),
+           wire::NOT_STARTED_DISCARDED, 0);
+    return absl::OkStatus();
+  }
+  const bool more = (frame.flags & log::kMore) != 0;
+  const uint64_t size = more ? header.message_size() : payload.size();
+  if (size > max_request_size_) {
+    Answer(frame.call,
+           absl::ResourceExhaustedError(absl::StrCat(name->second, ": the request has ", size,
+                                                     " bytes, this server accepts ",
+                                                     max_request_size_)),
+           wire::NOT_STARTED_NO, ErrorInfo::MESSAGE_TOO_LARGE);
+    return absl::OkStatus();
+  }
+  auto call = std::make_shared<ServerCall>(shared_from_this(), frame.call, method, header, peer_,
+                                           now);
+  Open(frame.call, call);
+  if (!more) {
+    Admit(std::move(call), payload);
+    return absl::OkStatus();
+  }
+  if (partial_bytes_ + payload.size() > max_request_size_ + kPartialSlack) {
+    Close(frame.call);
+    Answer(frame.call,
+           absl::ResourceExhaustedError(absl::StrCat(
+               name->second, ": too many large requests of this session are under way")),
+           wire::NOT_STARTED_QUEUE_FULL, 0);
+    return absl::OkStatus();
+  }
+  Partial partial{std::move(call), std::make_unique<rpc::Reassembly>(max_request_size_)};
+  partial.bytes->Add(payload);
+  partial_bytes_ += payload.size();
+  partial_.emplace(frame.call, std::move(partial));
+  return absl::OkStatus();
+}
+
+absl::Status ServerSession::OnData(const log::Frame& frame) {
+  const auto it = partial_.find(frame.call);
+  if (it == partial_.end()) return absl::OkStatus();  // of a call that was answered already
+  Partial& partial = it->second;
+  const bool fits = partial.bytes->Add(frame.payload) &&
+                    partial_bytes_ + frame.payload.size() <= max_request_size_ + kPartialSlack;
+  partial_bytes_ += frame.payload.size();
+  const bool last = (frame.flags & log::kMore) == 0;
+  if (fits && !last) return absl::OkStatus();
+  const Partial whole = std::move(partial);
+  partial_.erase(it);
+  partial_bytes_ -= whole.bytes->seen();
+  if (fits) {
+    Admit(whole.call, whole.bytes->bytes());
+    return absl::OkStatus();
+  }
+  Close(frame.call);
+  Answer(frame.call,
+         absl::ResourceExhaustedError(absl::StrCat(whole.call->method()->info().full_name,
+                                                   ": the request is larger than the ",
+                                                   max_request_size_,
+                                                   " bytes that this server accepts")),
+         wire::NOT_STARTED_NO, ErrorInfo::MESSAGE_TOO_LARGE);
+  return absl::OkStatus();
+}
+
+void ServerSession::OnCancel(uint64_t id) {
+  if (const auto it = partial_.find(id); it != partial_.end()) {
+    partial_bytes_ -= it->second.bytes->seen();
+    partial_.erase(it);
+    Close(id);
+    return;
+  }
+  if (const auto it = calls_.find(id); it != calls_.end()) it->second->Cancel();
+}
+
+void ServerSession::Admit(std::shared_ptr<ServerCall> call, absl::string_view request) {
+  if (absl::Status s = call->ParseRequest(request); !s.ok()) {
+    Close(call->id());
+    Answer(call->id(), s, wire::NOT_STARTED_NO, ErrorInfo::BAD_MESSAGE);
+    return;
+  }
+  ready_.push_back(std::move(call));
+}
+
+// ---------------------------------------------------------------- calls
+
+void ServerSession::Open(uint64_t id, std::shared_ptr<ServerCall> call) {
+  calls_.emplace(id, std::move(call));
+  if (open_.fetch_add(1, std::memory_order_relaxed) == 0) link_->WatchPeer(true);
+}
+
+bool ServerSession::Close(uint64_t id) {
+  if (calls_.erase(id) == 0) return false;
+  if (open_.fetch_sub(1, std::memory_order_relaxed) == 1) link_->WatchPeer(false);
+  return true;
+}
+
+void ServerSession::Answer(uint64_t id, const absl::Status& status, wire::NotStarted not_started,
+                           int32_t reason) {
+  wire::ReplyHeader header;
+  rpc::EncodeStatus(status, &header);
+  header.set_not_started(not_started);
+  header.set_reason(reason);
+  link_->SendMessage(log::FrameType::kReply, log::kAcked, id, header, nullptr, 0);
+  answers_ = true;
+}
+
+ServerSession::Start ServerSession::BeginCall(const std::shared_ptr<ServerCall>& call) {
+  const auto drop = [&] {
+    absl::MutexLock lock(&mu_);
+    Close(call->id());
+    return Start::kDropped;
+  };
+  if (ended() || call->cancelled()) return drop();
+  if (call->method()->info().ack_before_execution) {
+    Acknowledge(call);
+    // Flushed before the lease is checked: who does not find it after the lease has expired may
+    // send the call again.
+    if (!link_->FlushAndWait(absl::Nanoseconds(term_)).ok()) return drop();
+  }
+  os::Nanos now = env_.clock->Now();
+  if (!link_->own_lease().valid(now)) {
+    if (!link_->RenewAndWait(log::WriterState::kOpen, absl::Nanoseconds(term_ / 2)).ok()) {
+      return drop();
+    }
+    now = env_.clock->Now();
+    if (!link_->own_lease().valid(now)) return drop();
+  }
+  if (call->expired(now)) {
+    {
+      absl::MutexLock lock(&mu_);
+      if (Close(call->id())) {
+        Answer(call->id(),
+               absl::DeadlineExceededError(
+                   absl::StrCat(call->method()->info().full_name,
+                                ": the deadline passed before the call was started")),
+               wire::NOT_STARTED_NO, 0);
+        answers_ = false;
+      }
+    }
+    Flush();
+    return Start::kAnswered;
+  }
+  absl::MutexLock lock(&mu_);
+  if (now - link_->last_look() > term_ / 2 || probation_.load(std::memory_order_relaxed)) {
+    if (!probation_.exchange(true, std::memory_order_relaxed)) probation_counter_ = 0;
+    held_.push_back(call);
+    return Start::kHeld;
+  }
+  return Start::kRun;
+}
+
+void ServerSession::EndCall(const std::shared_ptr<ServerCall>& call) {
+  if (call->status().ok() && call->reply_size() > max_reply_size_) {
+    call->FailReply(absl::ResourceExhaustedError(absl::StrCat(
+                        call->method()->info().full_name, ": the reply has ", call->reply_size(),
+                        " bytes, this server sends at most ", max_reply_size_)),
+                    ErrorInfo::MESSAGE_TOO_LARGE);
+  }
+  wire::ReplyHeader header;
+  if (!call->status().ok()) rpc::EncodeStatus(call->status(), &header);
+  header.set_reason(call->reason());
+  call->EncodeMetadata(&header);
+  absl::MutexLock lock(&mu_);
+  if (!Close(call->id()) || ended()) return;
+  const uint8_t flags = call->acknowledged ? 0 : log::kAcked;
+  if (call->status().ok()) {
+    link_->SendMessage(log::FrameType::kReply, flags, call->id(), header, call->reply(),
+                       call->reply_size());
+  } else {
+    link_->SendMessage(log::FrameType::kReply, flags, call->id(), header, nullptr, 0);
+  }
+}
+
+void ServerSession::RejectCall(const std::shared_ptr<ServerCall>& call, wire::NotStarted why,
+                               const absl::Status& status) {
+  {
+    absl::MutexLock lock(&mu_);
+    if (!Close(call->id()) || ended()) return;
+    Answer(call->id(), status, why, 0);
+    answers_ = false;
+  }
+  Flush();
+}
+
+void ServerSession::Acknowledge(const std::shared_ptr<ServerCall>& call) {
+  {
+    absl::MutexLock lock(&mu_);
+    if (call->acknowledged || ended() || calls_.find(call->id()) == calls_.end()) return;
+    call->acknowledged = true;
+    link_->SendControl(log::FrameType::kAck, 0, call->id());
+  }
+  Flush();
+}
+
+void ServerSession::Flush() {
+  if (const absl::Status s = link_->Flush(); !s.ok() && !ended()) {
+    host_->Warn(absl::StrCat("session ", peer_, ": ", s.ToString()));
+    End(wire::Goodbye::CLOSED, std::string(s.message()), false);
+  }
+}
+
+// ---------------------------------------------------------------- life
+
+void ServerSession::RenewLease(os::Nanos now) {
+  if (ended() || open_.load(std::memory_order_relaxed) == 0) return;
+  if (link_->own_lease().due(now)) link_->Renew(log::WriterState::kOpen).IgnoreError();
+}
+
+void ServerSession::Drain() { link_->Renew(log::WriterState::kDraining).IgnoreError(); }
+
+void ServerSession::OnClientDead() {
+  End(wire::Goodbye::EXPIRED, "the client's process has ended", /*client_gone=*/true);
+}
+
+void ServerSession::CancelAll() {
+  absl::MutexLock lock(&mu_);
+  for (const auto& [id, call] : calls_) call->Cancel();
+}
+
+void ServerSession::End(wire::Goodbye::Cause cause, const std::string& detail,
+                        bool client_gone) {
+  {
+    absl::MutexLock lock(&mu_);
+    if (ended_.exchange(true, std::memory_order_acq_rel)) return;
+    for (const auto& [id, call] : calls_) call->Cancel();
+    partial_.clear();
+    ready_.clear();
+    held_.clear();
+    wire::Goodbye goodbye;
+    goodbye.set_cause(cause);
+    goodbye.set_detail(detail.substr(0, 1024));
+    goodbye.set_read_position(link_->consumed());
+    link_->SendControl(log::FrameType::kGoodbye, 0, 0, goodbye.SerializeAsString());
+  }
+  if (client_gone) client_closed_ = true;
+  link_->WatchPeer(false);
+  link_->Renew(log::WriterState::kClosed).IgnoreError();
+  host_->OnSessionEnded(this, client_gone);
+}
+
+}  // namespace spoolrpc::server

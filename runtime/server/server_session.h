@@ -1,0 +1,167 @@
+// One client's conversation, on the server's side.
+#ifndef SPOOLRPC_SERVER_SERVER_SESSION_H_
+#define SPOOLRPC_SERVER_SERVER_SESSION_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/synchronization/mutex.h"
+#include "spoolrpc/link/io_threads.h"
+#include "spoolrpc/link/session_link.h"
+#include "spoolrpc/rpc/reassembly.h"
+#include "spoolrpc/server/method_table.h"
+#include "spoolrpc/server/server_call.h"
+#include "spoolrpc/spool/server_directory.h"
+
+namespace spoolrpc::server {
+
+class ServerSession;
+
+// What a session asks of its server.
+class SessionHost {
+ public:
+  virtual ~SessionHost() = default;
+  // Calls that were read and may start, in order. `inline_allowed`: the thread may run handlers.
+  virtual void Dispatch(std::vector<std::shared_ptr<ServerCall>> calls, bool inline_allowed) = 0;
+  // The session has ended and wants to be removed. May be called under the session's poll.
+  virtual void OnSessionEnded(ServerSession* session, bool client_gone) = 0;
+  virtual bool draining() const = 0;
+  virtual void Warn(const std::string& message) = 0;
+};
+
+struct ServerSessionOptions {
+  os::Environment env;
+  SessionHost* host = nullptr;
+  const MethodTable* methods = nullptr;
+  std::unique_ptr<spool::AcceptedSession> accepted;
+  std::string spool_path;
+  wait::Doorbell* own_bell = nullptr;
+  uint32_t slot = 0;
+  link::Flusher* flusher = nullptr;
+  wait::PollInterval poll_interval;
+  os::Nanos term = 0;
+  size_t max_request_size = 0;
+  size_t max_reply_size = 0;
+  bool discard_pending = false;
+  os::Nanos server_started = 0;
+};
+
+// Thread-safe. Polled by the thread that the doorbell woke and by a poller thread, one at a time.
+class ServerSession final : public link::Pollable,
+                            public std::enable_shared_from_this<ServerSession> {
+ public:
+  explicit ServerSession(ServerSessionOptions options);
+  ~ServerSession() override;
+
+  const std::string& id() const { return id_; }
+  uint32_t slot() const { return slot_; }
+  const os::ProcessId& client() const { return client_; }
+  const std::string& peer() const { return peer_; }
+  bool ended() const { return ended_.load(std::memory_order_acquire); }
+  // The client told, in its head, that it reads no more.
+  bool client_closed() const { return client_closed_.load(std::memory_order_acquire); }
+
+  // Rung: takes what came and dispatches it. Returns the number of frames.
+  int OnRung(log::AlignedBuffer* buffer) ABSL_LOCKS_EXCLUDED(mu_);
+  // link::Pollable: a look at a file that nobody may ring for.
+  os::Nanos Look(log::AlignedBuffer* buffer) override ABSL_LOCKS_EXCLUDED(mu_);
+
+  enum class Start {
+    kRun,      // go on
+    kDropped,  // cancelled, or the session has ended: nothing is to be answered
+    kAnswered, // the deadline has passed: the answer has been sent
+    kHeld,     // not before the client's lease has moved; the session dispatches it again
+  };
+  // Asked right before the handler of `call` is started (docs/protocol.md, section 4). May wait for a
+  // flush, where the method or the lease demands it.
+  Start BeginCall(const std::shared_ptr<ServerCall>& call) ABSL_LOCKS_EXCLUDED(mu_);
+  // Sends the reply of a call whose handler has run. Goes out with Flush().
+  void EndCall(const std::shared_ptr<ServerCall>& call) ABSL_LOCKS_EXCLUDED(mu_);
+  // Ends a call that was not started.
+  void RejectCall(const std::shared_ptr<ServerCall>& call, wire::NotStarted why,
+                  const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
+  // Acknowledges the call, unless that or more has happened.
+  void Acknowledge(const std::shared_ptr<ServerCall>& call) ABSL_LOCKS_EXCLUDED(mu_);
+  void Flush();
+
+  // Renews the lease if calls are open and it is time.
+  void RenewLease(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
+  // Tells the client that the server drains.
+  void Drain();
+  // The kernel says that the client is gone.
+  void OnClientDead() ABSL_LOCKS_EXCLUDED(mu_);
+  // Says goodbye, cancels what is open; nothing more is taken.
+  void End(wire::Goodbye::Cause cause, const std::string& detail, bool client_gone)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  int open_calls() const { return open_.load(std::memory_order_relaxed); }
+  void CancelAll() ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  struct Partial {
+    std::shared_ptr<ServerCall> call;
+    std::unique_ptr<rpc::Reassembly> bytes;
+  };
+
+  int PollOnce(bool force, bool inline_allowed, log::AlignedBuffer* buffer)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status OnFrame(const log::Frame& frame) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status OnCall(const log::Frame& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status OnData(const log::Frame& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void OnCancel(uint64_t id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Admit(std::shared_ptr<ServerCall> call, absl::string_view request)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Answers a call that has no ServerCall.
+  void Answer(uint64_t id, const absl::Status& status, wire::NotStarted not_started,
+              int32_t reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Open(uint64_t id, std::shared_ptr<ServerCall> call) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool Close(uint64_t id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void CheckGap(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
+  void CheckProbation(std::vector<std::shared_ptr<ServerCall>>* ready) ABSL_LOCKS_EXCLUDED(mu_);
+
+  const os::Environment env_;
+  SessionHost* const host_;
+  const MethodTable* const methods_;
+  const std::string id_;
+  const os::ProcessId client_;
+  const std::string peer_;
+  const uint32_t slot_;
+  const os::Nanos term_;
+  const os::Nanos client_term_;
+  const size_t max_request_size_;
+  const size_t max_reply_size_;
+  const bool discard_pending_;
+  const os::Nanos server_started_;
+  std::shared_ptr<link::SessionLink> link_;
+  wait::PollSchedule schedule_;  // of whoever polls
+  // Of whoever polls: since when the client's lease counter has stood still.
+  uint64_t idle_counter_ = 0;
+  os::Nanos idle_since_ = 0;
+
+  std::atomic<bool> ended_{false};
+  std::atomic<bool> client_closed_{false};
+  std::atomic<int> open_{0};
+  std::atomic<bool> probation_{false};
+
+  absl::Mutex mu_;
+  absl::flat_hash_map<uint64_t, std::shared_ptr<ServerCall>> calls_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_map<uint64_t, Partial> partial_ ABSL_GUARDED_BY(mu_);
+  uint64_t partial_bytes_ ABSL_GUARDED_BY(mu_) = 0;
+  absl::flat_hash_map<uint32_t, std::string> method_names_ ABSL_GUARDED_BY(mu_);
+  uint64_t last_call_ ABSL_GUARDED_BY(mu_) = 0;
+  // Read, and to be dispatched when the poll is over.
+  std::vector<std::shared_ptr<ServerCall>> ready_ ABSL_GUARDED_BY(mu_);
+  // Held back since a gap, until the client's lease moves from this counter.
+  std::vector<std::shared_ptr<ServerCall>> held_ ABSL_GUARDED_BY(mu_);
+  uint64_t probation_counter_ ABSL_GUARDED_BY(mu_) = 0;
+  bool answers_ ABSL_GUARDED_BY(mu_) = false;  // Answer() has sent something
+  bool goodbye_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace spoolrpc::server
+
+#endif  // SPOOLRPC_SERVER_SERVER_SESSION_H_

@@ -1,0 +1,416 @@
+#include "spoolrpc/server/spool_server.h"
+
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "spoolrpc/os/file.h"
+
+namespace spoolrpc::server {
+namespace {
+
+constexpr size_t kBufferSize = 2 * 65536;
+constexpr os::Nanos kMillisecond = 1000000;
+constexpr os::Nanos kTouchAfter = 20 * kMillisecond;
+// How long an ended session's files stay for the client to read the goodbye.
+constexpr os::Nanos kGoodbyeTime = 3000 * kMillisecond;
+// How long a refused client may take to read why.
+constexpr os::Nanos kRefusalTime = 60000 * kMillisecond;
+constexpr int kIoThreads = 4;
+constexpr absl::Duration kDrainGoodbyeTime = absl::Seconds(2);
+
+}  // namespace
+
+SpoolServer::SpoolServer(const SpoolServerOptions& options)
+    : options_(options), env_(options.env) {}
+
+absl::StatusOr<std::unique_ptr<SpoolServer>> SpoolServer::Start(
+    const SpoolServerOptions& options) {
+  auto server = std::unique_ptr<SpoolServer>(new SpoolServer(options));
+  if (absl::Status s = server->Begin(); !s.ok()) return s;
+  return server;
+}
+
+absl::Status SpoolServer::Begin() {
+  auto spool = spool::Spool::OpenOrCreate(env_, options_.path, options_.transport);
+  if (!spool.ok()) return spool.status();
+  spool_ = *std::move(spool);
+  started_ = env_.clock->Now();
+  buffer_ = std::make_unique<log::AlignedBuffer>(kBufferSize);
+  collector_ = std::make_unique<spool::Collector>(spool_);
+  collector_->Collect("", [](const std::string&) { return false; });
+  spool::ServerRecord record;
+  record.set_lease_term_ns(options_.term);
+  std::vector<std::string> names;
+  for (const Service* service : options_.methods->services()) {
+    spool::ServiceRecord* const entry = record.add_services();
+    entry->set_name(service->info().full_name);
+    entry->set_fingerprint(service->info().fingerprint);
+    names.push_back(service->info().full_name);
+  }
+  auto directory = spool::ServerDirectory::Publish(spool_, std::move(record));
+  if (!directory.ok()) return directory.status();
+  directory_ = *std::move(directory);
+  options_.log->OpenFile(*spool_, directory_->id());
+  options_.log->Log(LogLevel::kInfo,
+                    absl::StrCat("serving ", absl::StrJoin(names, ", "), " on spool:",
+                                 spool_->root(), " (", spool_->file_system().name,
+                                 spool_->network() ? ", network rules" : ", local",
+                                 ") as ", spool::IdName(directory_->id())));
+  {
+    absl::MutexLock lock(&mu_);
+    slots_.resize(directory_->doorbell()->slots());
+    for (uint32_t i = directory_->doorbell()->slots(); i > 0; --i) free_slots_.push_back(i - 1);
+  }
+  wake_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  epoll_fd_ = epoll_create1(EPOLL_CLOEXEC);
+  epoll_event event = {};
+  event.events = EPOLLIN;
+  epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, wake_fd_, &event);
+  if (spool_->network()) flushers_ = std::make_unique<link::FlusherThreads>(kIoThreads);
+  pollers_ = std::make_unique<link::PollerThreads>(env_.clock, spool_->network() ? kIoThreads : 1);
+  DispatcherOptions dispatcher;
+  dispatcher.env = env_;
+  dispatcher.workers = options_.workers;
+  dispatcher.max_queued = options_.max_queued;
+  dispatcher.spin = options_.spin;
+  dispatcher.bell = spool_->network() ? nullptr : directory_->doorbell();
+  dispatcher.on_rung = [this](uint32_t slot, log::AlignedBuffer* buffer) {
+    return OnRung(slot, buffer);
+  };
+  dispatcher.on_inbox = [this] {
+    inbox_rung_.store(true, std::memory_order_release);
+    Wake();
+  };
+  dispatcher_ = std::make_unique<Dispatcher>(std::move(dispatcher));
+  dispatcher_->Start();
+  if (spool_->network()) touches_[spool_->servers()] = started_ + kTouchAfter;
+  housekeeper_ = std::thread([this] { Housekeep(); });
+  return absl::OkStatus();
+}
+
+SpoolServer::~SpoolServer() {
+  if (housekeeper_.joinable()) Drain(absl::InfiniteFuture());
+  for (const auto& [id, fd] : pidfds_) close(fd);
+  if (epoll_fd_ >= 0) close(epoll_fd_);
+  if (wake_fd_ >= 0) close(wake_fd_);
+}
+
+void SpoolServer::Warn(const std::string& message) {
+  options_.log->Log(LogLevel::kWarning, message);
+}
+
+void SpoolServer::Wake() { eventfd_write(wake_fd_, 1); }
+
+void SpoolServer::Dispatch(std::vector<std::shared_ptr<ServerCall>> calls, bool inline_allowed) {
+  dispatcher_->Dispatch(std::move(calls), inline_allowed);
+}
+
+void SpoolServer::OnSessionEnded(ServerSession* session, bool client_gone) { Wake(); }
+
+int SpoolServer::OnRung(uint32_t slot, log::AlignedBuffer* buffer) {
+  std::shared_ptr<ServerSession> session;
+  {
+    absl::MutexLock lock(&mu_);
+    if (slot < slots_.size()) session = slots_[slot];
+  }
+  return session == nullptr ? 0 : session->OnRung(buffer);
+}
+
+std::vector<std::shared_ptr<ServerSession>> SpoolServer::Sessions() {
+  absl::MutexLock lock(&mu_);
+  std::vector<std::shared_ptr<ServerSession>> sessions;
+  for (const auto& [id, session] : sessions_) sessions.push_back(session);
+  return sessions;
+}
+
+absl::Status SpoolServer::stepped_down_status() const {
+  absl::MutexLock lock(&mu_);
+  return stepped_down_status_;
+}
+
+// ---------------------------------------------------------------- the housekeeper
+
+void SpoolServer::Housekeep() {
+  while (!stopping_.load(std::memory_order_acquire)) {
+    HousekeepOnce();
+    options_.log->Drain();
+    SleepUntil(std::min({next_inbox_, next_lease_, next_collection_}));
+  }
+}
+
+void SpoolServer::SleepUntil(os::Nanos when) {
+  for (const auto& [directory, at] : touches_) when = std::min(when, at);
+  if (!ended_since_.empty()) when = std::min(when, env_.clock->Now() + 20 * kMillisecond);
+  const os::Nanos wait = std::max<os::Nanos>(0, when - env_.clock->Now());
+  pollfd fd = {epoll_fd_, POLLIN, 0};
+  timespec timeout;
+  timeout.tv_sec = wait / 1000000000;
+  timeout.tv_nsec = wait % 1000000000;
+  if (ppoll(&fd, 1, &timeout, nullptr) <= 0) return;
+  epoll_event events[64];
+  const int count = epoll_wait(epoll_fd_, events, 64, 0);
+  bool rung = false;
+  std::vector<int> ended;
+  for (int i = 0; i < count; ++i) {
+    if (events[i].data.u64 == 0) {
+      rung = true;
+    } else {
+      ended.push_back(static_cast<int>(events[i].data.u64));
+    }
+  }
+  if (rung) {
+    eventfd_t value;
+    eventfd_read(wake_fd_, &value);
+  }
+  for (const int pidfd : ended) {
+    for (auto it = pidfds_.begin(); it != pidfds_.end(); ++it) {
+      if (it->second != pidfd) continue;
+      const std::string id = it->first;
+      pidfds_.erase(it);
+      epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, pidfd, nullptr);
+      close(pidfd);
+      std::shared_ptr<ServerSession> session;
+      {
+        absl::MutexLock lock(&mu_);
+        if (const auto found = sessions_.find(id); found != sessions_.end()) {
+          session = found->second;
+        }
+      }
+      if (session != nullptr) session->OnClientDead();
+      break;
+    }
+  }
+}
+
+void SpoolServer::HousekeepOnce() {
+  os::Nanos now = env_.clock->Now();
+  const bool rung = inbox_rung_.exchange(false, std::memory_order_acq_rel);
+  if ((rung || now >= next_inbox_) && !draining()) {
+    LookIntoInbox();
+    now = env_.clock->Now();
+  }
+  if (rung || now >= next_inbox_) {
+    wait::PollInterval interval = options_.poll_interval;
+    interval.min = std::max(interval.min, absl::Milliseconds(spool_->network() ? 5 : 20));
+    wait::PollSchedule schedule(interval, last_arrival_);
+    next_inbox_ = schedule.Next(now);
+  }
+  for (auto it = touches_.begin(); it != touches_.end();) {
+    if (now < it->second) {
+      ++it;
+      continue;
+    }
+    spool_->Touch(it->first);
+    it = touches_.erase(it);
+  }
+  if (now >= next_lease_) {
+    RenewLeases(now);
+    next_lease_ = now + options_.term / 4;
+  }
+  RemoveEnded(now, /*all=*/false);
+  for (auto it = forget_verdicts_.begin(); it != forget_verdicts_.end();) {
+    if (now < it->second) {
+      ++it;
+      continue;
+    }
+    directory_->Forget(it->first);
+    it = forget_verdicts_.erase(it);
+  }
+  if (now >= next_collection_) {
+    Collect();
+    next_collection_ = env_.clock->Now() + options_.term;
+  }
+}
+
+void SpoolServer::LookIntoInbox() {
+  const auto ids = directory_->ListInbox();
+  if (!ids.ok()) {
+    if (absl::IsNotFound(ids.status())) StepDown(ids.status());
+    return;
+  }
+  for (const std::string& id : *ids) {
+    {
+      absl::MutexLock lock(&mu_);
+      if (sessions_.count(id) > 0) continue;
+    }
+    if (forget_verdicts_.count(id) > 0) continue;
+    Accept(id);
+    last_arrival_ = env_.clock->Now();
+  }
+}
+
+void SpoolServer::Accept(const std::string& id) {
+  uint32_t slot = spool::ServerDirectory::kNoSlot;
+  if (!spool_->network()) {
+    absl::MutexLock lock(&mu_);
+    if (!free_slots_.empty()) {
+      slot = free_slots_.back();
+      free_slots_.pop_back();
+    }
+  }
+  if (slot != spool::ServerDirectory::kNoSlot) directory_->doorbell()->ClearSlot(slot);
+  auto accepted = directory_->Accept(id, slot, options_.log_capacity, options_.max_request_size,
+                                     buffer_.get());
+  if (!accepted.ok()) {
+    if (slot != spool::ServerDirectory::kNoSlot) {
+      absl::MutexLock lock(&mu_);
+      free_slots_.push_back(slot);
+    }
+    if (!absl::IsCancelled(accepted.status()) && !absl::IsNotFound(accepted.status())) {
+      Warn(absl::StrCat("session refused: ", accepted.status().ToString()));
+    }
+    forget_verdicts_[id] =
+        env_.clock->Now() + (absl::IsCancelled(accepted.status()) ? 0 : kRefusalTime);
+    return;
+  }
+  if (spool_->network()) {
+    touches_[spool::Join(directory_->path(), spool::kVerdicts)] = env_.clock->Now() + kTouchAfter;
+  }
+  ServerSessionOptions options;
+  options.env = env_;
+  options.host = this;
+  options.methods = options_.methods;
+  options.spool_path = spool_->root();
+  options.own_bell = directory_->doorbell();
+  options.slot = slot;
+  options.flusher = flushers_.get();
+  options.poll_interval = options_.poll_interval;
+  options.term = options_.term;
+  options.max_request_size = options_.max_request_size;
+  options.max_reply_size = options_.max_reply_size;
+  options.discard_pending = options_.discard_pending;
+  options.server_started = started_;
+  options.accepted = *std::move(accepted);
+  auto session = std::make_shared<ServerSession>(std::move(options));
+  {
+    absl::MutexLock lock(&mu_);
+    sessions_[id] = session;
+    if (slot != spool::ServerDirectory::kNoSlot) slots_[slot] = session;
+  }
+  options_.log->Log(LogLevel::kDebug, absl::StrCat("session accepted: ", session->peer()));
+  const int pidfd = env_.host->OpenPidfd(session->client());
+  if (pidfd >= 0) {
+    pidfds_[id] = pidfd;
+    epoll_event event = {};
+    event.events = EPOLLIN;
+    event.data.u64 = pidfd;
+    epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, pidfd, &event);
+  } else if (env_.host->Look(session->client()) == os::Liveness::kDead) {
+    session->OnClientDead();
+  }
+  pollers_->Add(session);
+}
+
+void SpoolServer::RenewLeases(os::Nanos now) {
+  const log::WriterState state =
+      draining() ? log::WriterState::kDraining : log::WriterState::kOpen;
+  absl::Status status = directory_->CheckStillThere();
+  if (absl::IsFailedPrecondition(status)) {
+    StepDown(status);
+    return;
+  }
+  if (status.ok()) status = directory_->RenewLease(state, dispatcher_->calls_served());
+  if (!status.ok()) Warn(absl::StrCat("cannot renew the lease: ", status.ToString()));
+  for (const auto& session : Sessions()) session->RenewLease(now);
+}
+
+void SpoolServer::RemoveEnded(os::Nanos now, bool all) {
+  for (const auto& session : Sessions()) {
+    if (!session->ended()) continue;
+    const os::Nanos since = ended_since_.emplace(session->id(), now).first->second;
+    if (!session->client_closed() && now - since < kGoodbyeTime && !all) continue;
+    Forget(session.get());
+  }
+}
+
+void SpoolServer::Forget(ServerSession* session) {
+  const std::string id = session->id();
+  const bool dead = env_.host->Look(session->client()) == os::Liveness::kDead;
+  directory_->Forget(id);
+  // The client removes its own half; what a dead one left is removed here.
+  if (dead) os::RemoveTree(env_.calls, spool_->session(id)).IgnoreError();
+  if (const auto it = pidfds_.find(id); it != pidfds_.end()) {
+    epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, it->second, nullptr);
+    close(it->second);
+    pidfds_.erase(it);
+  }
+  ended_since_.erase(id);
+  options_.log->Log(LogLevel::kDebug, absl::StrCat("session ended: ", session->peer()));
+  absl::MutexLock lock(&mu_);
+  if (session->slot() != spool::ServerDirectory::kNoSlot) {
+    slots_[session->slot()] = nullptr;
+    free_slots_.push_back(session->slot());
+  }
+  sessions_.erase(id);
+}
+
+void SpoolServer::Collect() {
+  const auto removed = collector_->Collect(directory_->id(), [this](const std::string& id) {
+    absl::MutexLock lock(&mu_);
+    return sessions_.count(id) > 0 || forget_verdicts_.count(id) > 0;
+  });
+  for (const std::string& path : removed) {
+    options_.log->Log(LogLevel::kInfo, absl::StrCat("removed what a dead process left: ", path));
+  }
+}
+
+void SpoolServer::StepDown(const absl::Status& why) {
+  {
+    absl::MutexLock lock(&mu_);
+    if (!stepped_down_status_.ok()) return;
+    stepped_down_status_ = why;
+  }
+  draining_.store(true, std::memory_order_release);
+  options_.log->Log(LogLevel::kError, absl::StrCat("stepping down: ", why.ToString()));
+  for (const auto& session : Sessions()) {
+    session->End(wire::Goodbye::STEPPED_DOWN, std::string(why.message()), false);
+  }
+  stepped_down_.Notify();
+}
+
+void SpoolServer::Drain(absl::Time deadline) {
+  if (!housekeeper_.joinable()) return;
+  draining_.store(true, std::memory_order_release);
+  options_.log->Log(LogLevel::kInfo, absl::StrCat("draining ", spool_->root()));
+  for (const auto& session : Sessions()) session->Drain();
+  for (const auto& call : dispatcher_->TakeQueued()) {
+    call->session()->RejectCall(call, wire::NOT_STARTED_DRAINING,
+                                absl::UnavailableError("the server is draining"));
+  }
+  if (!dispatcher_->WaitIdle(deadline)) {
+    for (const auto& session : Sessions()) session->CancelAll();
+    dispatcher_->WaitIdle(absl::InfiniteFuture());
+  }
+  for (const auto& session : Sessions()) session->End(wire::Goodbye::DRAINED, "", false);
+  // The clients are given a moment to read the goodbye before their files go.
+  const absl::Time goodbye = absl::Now() + kDrainGoodbyeTime;
+  while (absl::Now() < goodbye) {
+    bool all = true;
+    for (const auto& session : Sessions()) {
+      all = all && (session->client_closed() || session->client().pid == 0);
+    }
+    if (all) break;
+    poll(nullptr, 0, 2);
+  }
+  stopping_.store(true, std::memory_order_release);
+  Wake();
+  housekeeper_.join();
+  pollers_.reset();
+  dispatcher_->Stop();
+  RemoveEnded(env_.clock->Now(), /*all=*/true);
+  flushers_.reset();
+  directory_->RenewLease(log::WriterState::kClosed, dispatcher_->calls_served()).IgnoreError();
+  directory_->Remove();
+  options_.log->Log(LogLevel::kInfo,
+                    absl::StrCat("stopped after ", dispatcher_->calls_served(), " calls"));
+  options_.log->Drain();
+}
+
+}  // namespace spoolrpc::server

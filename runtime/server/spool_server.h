@@ -1,0 +1,124 @@
+// A server on one spool: its directory, its sessions, and the thread that looks after them.
+#ifndef SPOOLRPC_SERVER_SPOOL_SERVER_H_
+#define SPOOLRPC_SERVER_SPOOL_SERVER_H_
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+#include "spoolrpc/link/io_threads.h"
+#include "spoolrpc/server/dispatcher.h"
+#include "spoolrpc/server/method_table.h"
+#include "spoolrpc/server/server_log.h"
+#include "spoolrpc/server/server_session.h"
+#include "spoolrpc/spool/collector.h"
+#include "spoolrpc/spool/server_directory.h"
+#include "spoolrpc/spool/spool.h"
+
+namespace spoolrpc::server {
+
+struct SpoolServerOptions {
+  os::Environment env;
+  std::string path;
+  spool::Transport transport = spool::Transport::kAuto;
+  const MethodTable* methods = nullptr;
+  ServerLog* log = nullptr;
+  int workers = 2;
+  size_t max_queued = 10000;
+  size_t max_request_size = 0;
+  size_t max_reply_size = 0;
+  wait::PollInterval poll_interval;
+  os::Nanos spin = 0;
+  os::Nanos term = 0;
+  uint64_t log_capacity = 0;
+  bool discard_pending = false;
+};
+
+// Thread-safe.
+class SpoolServer final : public SessionHost {
+ public:
+  static absl::StatusOr<std::unique_ptr<SpoolServer>> Start(const SpoolServerOptions& options);
+  // Drain() must have been called.
+  ~SpoolServer() override;
+
+  // Stops taking calls, returns those that have not started, waits for those that run until
+  // `deadline`, cancels what is left and waits for it, ends the sessions, and removes the directory.
+  void Drain(absl::Time deadline);
+
+  const std::string& directory() const { return directory_->path(); }
+  const std::string& root() const { return spool_->root(); }
+  // Set when the server had to step down by itself; stepped_down_status() then says why.
+  absl::Notification& stepped_down() { return stepped_down_; }
+  absl::Status stepped_down_status() const ABSL_LOCKS_EXCLUDED(mu_);
+
+  // SessionHost.
+  void Dispatch(std::vector<std::shared_ptr<ServerCall>> calls, bool inline_allowed) override;
+  void OnSessionEnded(ServerSession* session, bool client_gone) override;
+  bool draining() const override { return draining_.load(std::memory_order_acquire); }
+  void Warn(const std::string& message) override;
+
+ private:
+  explicit SpoolServer(const SpoolServerOptions& options);
+  absl::Status Begin();
+  int OnRung(uint32_t slot, log::AlignedBuffer* buffer) ABSL_LOCKS_EXCLUDED(mu_);
+  void Wake();
+
+  // What follows belongs to the housekeeper's thread.
+  void Housekeep();
+  void HousekeepOnce();
+  void LookIntoInbox() ABSL_LOCKS_EXCLUDED(mu_);
+  void Accept(const std::string& id) ABSL_LOCKS_EXCLUDED(mu_);
+  void RenewLeases(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
+  void RemoveEnded(os::Nanos now, bool all) ABSL_LOCKS_EXCLUDED(mu_);
+  void Forget(ServerSession* session);
+  void Collect() ABSL_LOCKS_EXCLUDED(mu_);
+  void StepDown(const absl::Status& why) ABSL_LOCKS_EXCLUDED(mu_);
+  void SleepUntil(os::Nanos when);
+  std::vector<std::shared_ptr<ServerSession>> Sessions() ABSL_LOCKS_EXCLUDED(mu_);
+
+  const SpoolServerOptions options_;
+  const os::Environment env_;
+  std::shared_ptr<const spool::Spool> spool_;
+  std::unique_ptr<spool::ServerDirectory> directory_;
+  std::unique_ptr<link::FlusherThreads> flushers_;
+  std::unique_ptr<link::PollerThreads> pollers_;
+  std::unique_ptr<Dispatcher> dispatcher_;
+  os::Nanos started_ = 0;
+
+  std::atomic<bool> draining_{false};
+  std::atomic<bool> stopping_{false};
+  std::atomic<bool> inbox_rung_{false};
+  absl::Notification stepped_down_;
+
+  mutable absl::Mutex mu_;
+  std::map<std::string, std::shared_ptr<ServerSession>> sessions_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::shared_ptr<ServerSession>> slots_ ABSL_GUARDED_BY(mu_);
+  std::vector<uint32_t> free_slots_ ABSL_GUARDED_BY(mu_);
+  absl::Status stepped_down_status_ ABSL_GUARDED_BY(mu_);
+
+  // The housekeeper's own.
+  std::thread housekeeper_;
+  int wake_fd_ = -1;
+  int epoll_fd_ = -1;
+  std::unique_ptr<log::AlignedBuffer> buffer_;
+  std::unique_ptr<spool::Collector> collector_;
+  std::map<std::string, int> pidfds_;                 // session id -> descriptor
+  std::map<std::string, os::Nanos> ended_since_;      // session id -> when it was first seen ended
+  std::map<std::string, os::Nanos> forget_verdicts_;  // session id -> when
+  std::map<std::string, os::Nanos> touches_;          // directory -> when
+  os::Nanos next_inbox_ = 0;
+  os::Nanos last_arrival_ = 0;
+  os::Nanos next_lease_ = 0;
+  os::Nanos next_collection_ = 0;
+};
+
+}  // namespace spoolrpc::server
+
+#endif  // SPOOLRPC_SERVER_SPOOL_SERVER_H_

@@ -1,0 +1,16 @@
+// The one header that a program needs beside its generated one.
+#ifndef SPOOLRPC_SPOOLRPC_H_
+#define SPOOLRPC_SPOOLRPC_H_
+
+#include "spoolrpc/generated_code.h"
+// Keep generated_code.h first: it says what to do where C++17 is missing.
+#include "spoolrpc/client/channel.h"
+#include "spoolrpc/client/client_context.h"
+#include "spoolrpc/rpc/error.h"
+#include "spoolrpc/server/log_sink.h"
+#include "spoolrpc/server/server.h"
+#include "spoolrpc/server/server_builder.h"
+#include "spoolrpc/server/server_context.h"
+#include "spoolrpc/spool/query.h"
+
+#endif  // SPOOLRPC_SPOOLRPC_H_
