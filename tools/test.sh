@@ -89,8 +89,8 @@ for script in tests/*/run.sh; do
 done
 
 if ((!quick)); then
-  # (gold warns of hundreds of AddressSanitizer's symbols.)
-  sanitizer asan_ubsan no-asan --config=asan --config=ubsan --linkopt=-fuse-ld=bfd
+  # (The linker warns of hundreds of AddressSanitizer's symbols: no warnings, then; the first build showed ours.)
+  sanitizer asan_ubsan no-asan --config=asan --config=ubsan --output_filter='^none$'
   sanitizer tsan no-tsan --config=tsan --custom_malloc=//tests/sanitizers:tsan \
     --test_env=TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
   if fuse_works; then
