@@ -507,9 +507,6 @@ void ClientSession::Close() {
     link_->SendControl(log::FrameType::kGoodbye, 0, 0, goodbye.SerializeAsString());
     link_->RenewAndWait(log::WriterState::kClosed, kCloseTimeout).IgnoreError();
   }
-  RemoveFiles();
 }
-
-void ClientSession::RemoveFiles() { directory_->Remove(); }
 
 }  // namespace spoolrpc::client

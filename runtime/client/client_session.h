@@ -63,10 +63,11 @@ class ClientSession final : public link::Pollable,
   os::Nanos Housekeep(log::AlignedBuffer* buffer) ABSL_LOCKS_EXCLUDED(mu_);
   // The kernel says that the server's process is gone: takes what it still wrote, and ends the rest.
   void OnServerDead(log::AlignedBuffer* buffer) ABSL_LOCKS_EXCLUDED(mu_);
-  // Says goodbye, and removes the client's half. No calls may be open.
+  // Says goodbye. No calls may be open.
   void Close() ABSL_LOCKS_EXCLUDED(mu_);
-  // After the session was lost: removes the client's half.
-  void RemoveFiles();
+  // The client's half, for whoever removes it once this object is gone: NFS keeps the name of a file
+  // that its own host has open.
+  std::unique_ptr<spool::SessionDirectory> TakeDirectory() { return std::move(directory_); }
 
   // link::Pollable, for network file systems.
   os::Nanos Look(log::AlignedBuffer* buffer) override;
@@ -101,7 +102,7 @@ class ClientSession final : public link::Pollable,
   const os::Environment env_;
   const std::shared_ptr<const spool::Spool> spool_;
   const spool::ServerEntry server_;
-  const std::unique_ptr<spool::SessionDirectory> directory_;
+  std::unique_ptr<spool::SessionDirectory> directory_;
   const std::string peer_;
   const uint64_t max_request_size_;
   const os::Nanos term_;

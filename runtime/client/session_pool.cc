@@ -52,11 +52,17 @@ SessionPool::~SessionPool() {
     absl::MutexLock lock(&mu_);
     sessions.swap(sessions_);
   }
-  for (const auto& session : sessions) session->Close();
+  for (const auto& session : sessions) {
+    session->Close();
+    graves_.push_back(session->TakeDirectory());
+  }
   for (const auto& pending : pending_) GiveBack(pending.get(), env_.clock->Now());
   for (const auto& [session, fd] : pidfds_) close(fd);
+  // Nobody has the sessions' files open any more when they are removed.
   pollers_.reset();
   flushers_.reset();
+  sessions.clear();
+  EmptyGraves();
   if (wake_fd_ >= 0) close(wake_fd_);
 }
 
@@ -224,7 +230,19 @@ void SessionPool::DropUnusable() {
       close(it->second);
       pidfds_.erase(it);
     }
-    session->RemoveFiles();
+    graves_.push_back(session->TakeDirectory());
+  }
+  dropped.clear();
+  EmptyGraves();
+}
+
+void SessionPool::EmptyGraves() {
+  for (size_t i = 0; i < graves_.size();) {
+    if (graves_[i]->Remove()) {
+      graves_.erase(graves_.begin() + i);
+    } else {
+      ++i;
+    }
   }
 }
 

@@ -63,6 +63,7 @@ class SessionPool {
   absl::Status Adopt(Pending* pending, const spool::VerdictRecord& verdict);
   void GiveBack(Pending* pending, os::Nanos now);
   void DropUnusable() ABSL_LOCKS_EXCLUDED(mu_);
+  void EmptyGraves();
   void Sleep(os::Nanos until);
   void Fail(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -92,6 +93,8 @@ class SessionPool {
   std::unique_ptr<link::PollerThreads> pollers_;
   std::vector<std::unique_ptr<Pending>> pending_;
   std::map<std::string, os::Nanos> shunned_;  // server id -> until when not to try it
+  // Halves of sessions that have ended, still to be removed.
+  std::vector<std::unique_ptr<spool::SessionDirectory>> graves_;
   std::map<ClientSession*, int> pidfds_;
   std::unique_ptr<log::AlignedBuffer> buffer_;
   os::Nanos next_scan_ = 0;

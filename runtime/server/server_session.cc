@@ -71,7 +71,8 @@ int ServerSession::OnRung(log::AlignedBuffer* buffer) {
 
 os::Nanos ServerSession::Look(log::AlignedBuffer* buffer) {
   if (ended()) {
-    if (client_closed()) return -1;
+    if (retired_.load(std::memory_order_acquire)) return -1;
+    if (client_closed()) return env_.clock->Now() + kProbationLook;
     // Only to learn when the client has seen the goodbye.
     if (link_->TryBeginPoll()) {
       link_->ReadHeadNext();

@@ -98,6 +98,8 @@ class ServerSession final : public link::Pollable,
   // Says goodbye, cancels what is open; nothing more is taken.
   void End(wire::Goodbye::Cause cause, const std::string& detail, bool client_gone)
       ABSL_LOCKS_EXCLUDED(mu_);
+  // Ended, and not to be looked at any more.
+  void Retire() { retired_.store(true, std::memory_order_release); }
   int open_calls() const { return open_.load(std::memory_order_relaxed); }
   void CancelAll() ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -144,6 +146,7 @@ class ServerSession final : public link::Pollable,
 
   std::atomic<bool> ended_{false};
   std::atomic<bool> client_closed_{false};
+  std::atomic<bool> retired_{false};
   std::atomic<int> open_{0};
   std::atomic<bool> probation_{false};
 

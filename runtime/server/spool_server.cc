@@ -147,7 +147,7 @@ void SpoolServer::Housekeep() {
 
 void SpoolServer::SleepUntil(os::Nanos when) {
   for (const auto& [directory, at] : touches_) when = std::min(when, at);
-  if (!ended_since_.empty()) when = std::min(when, env_.clock->Now() + 20 * kMillisecond);
+  if (!ended_since_.empty() || !graves_.empty()) when = std::min(when, env_.clock->Now() + 20 * kMillisecond);
   const os::Nanos wait = std::max<os::Nanos>(0, when - env_.clock->Now());
   pollfd fd = {epoll_fd_, POLLIN, 0};
   timespec timeout;
@@ -214,7 +214,8 @@ void SpoolServer::HousekeepOnce() {
     RenewLeases(now);
     next_lease_ = now + options_.term / 4;
   }
-  RemoveEnded(now, /*all=*/false);
+  RemoveEnded(now);
+  EmptyGraves(/*all=*/false);
   for (auto it = forget_verdicts_.begin(); it != forget_verdicts_.end();) {
     if (now < it->second) {
       ++it;
@@ -321,34 +322,48 @@ void SpoolServer::RenewLeases(os::Nanos now) {
   for (const auto& session : Sessions()) session->RenewLease(now);
 }
 
-void SpoolServer::RemoveEnded(os::Nanos now, bool all) {
+void SpoolServer::RemoveEnded(os::Nanos now) {
   for (const auto& session : Sessions()) {
     if (!session->ended()) continue;
     const os::Nanos since = ended_since_.emplace(session->id(), now).first->second;
-    if (!session->client_closed() && now - since < kGoodbyeTime && !all) continue;
-    Forget(session.get());
+    if (!session->client_closed() && now - since < kGoodbyeTime) continue;
+    Bury(session);
   }
 }
 
-void SpoolServer::Forget(ServerSession* session) {
-  const std::string id = session->id();
-  const bool dead = env_.host->Look(session->client()) == os::Liveness::kDead;
-  directory_->Forget(id);
-  // The client removes its own half; what a dead one left is removed here.
-  if (dead) os::RemoveTree(env_.calls, spool_->session(id)).IgnoreError();
+void SpoolServer::Bury(const std::shared_ptr<ServerSession>& session) {
+  const std::string& id = session->id();
   if (const auto it = pidfds_.find(id); it != pidfds_.end()) {
     epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, it->second, nullptr);
     close(it->second);
     pidfds_.erase(it);
   }
   ended_since_.erase(id);
+  graves_[id] = session;
+  session->Retire();
+  if (pollers_ != nullptr) pollers_->Wake(session.get());
   options_.log->Log(LogLevel::kDebug, absl::StrCat("session ended: ", session->peer()));
+  // What a dead client left is removed here; one that lives removes its own half.
+  if (env_.host->Look(session->client()) == os::Liveness::kDead) {
+    os::RemoveTree(env_.calls, spool_->session(id)).IgnoreError();
+  }
   absl::MutexLock lock(&mu_);
   if (session->slot() != spool::ServerDirectory::kNoSlot) {
     slots_[session->slot()] = nullptr;
     free_slots_.push_back(session->slot());
   }
   sessions_.erase(id);
+}
+
+void SpoolServer::EmptyGraves(bool all) {
+  for (auto it = graves_.begin(); it != graves_.end();) {
+    // A handler that still runs for the session keeps its files open.
+    if ((all || it->second.expired() || !spool_->network()) && directory_->Forget(it->first)) {
+      it = graves_.erase(it);
+    } else {
+      ++it;
+    }
+  }
 }
 
 void SpoolServer::Collect() {
@@ -404,8 +419,9 @@ void SpoolServer::Drain(absl::Time deadline) {
   housekeeper_.join();
   pollers_.reset();
   dispatcher_->Stop();
-  RemoveEnded(env_.clock->Now(), /*all=*/true);
   flushers_.reset();
+  for (const auto& session : Sessions()) Bury(session);
+  EmptyGraves(/*all=*/true);
   directory_->RenewLease(log::WriterState::kClosed, dispatcher_->calls_served()).IgnoreError();
   directory_->Remove();
   options_.log->Log(LogLevel::kInfo,

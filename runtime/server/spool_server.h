@@ -76,8 +76,9 @@ class SpoolServer final : public SessionHost {
   void LookIntoInbox() ABSL_LOCKS_EXCLUDED(mu_);
   void Accept(const std::string& id) ABSL_LOCKS_EXCLUDED(mu_);
   void RenewLeases(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
-  void RemoveEnded(os::Nanos now, bool all) ABSL_LOCKS_EXCLUDED(mu_);
-  void Forget(ServerSession* session);
+  void RemoveEnded(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
+  void Bury(const std::shared_ptr<ServerSession>& session) ABSL_LOCKS_EXCLUDED(mu_);
+  void EmptyGraves(bool all);
   void Collect() ABSL_LOCKS_EXCLUDED(mu_);
   void StepDown(const absl::Status& why) ABSL_LOCKS_EXCLUDED(mu_);
   void SleepUntil(os::Nanos when);
@@ -112,6 +113,8 @@ class SpoolServer final : public SessionHost {
   std::map<std::string, int> pidfds_;                 // session id -> descriptor
   std::map<std::string, os::Nanos> ended_since_;      // session id -> when it was first seen ended
   std::map<std::string, os::Nanos> forget_verdicts_;  // session id -> when
+  // Sessions whose files are to be removed once nobody has them open.
+  std::map<std::string, std::weak_ptr<ServerSession>> graves_;
   std::map<std::string, os::Nanos> touches_;          // directory -> when
   os::Nanos next_inbox_ = 0;
   os::Nanos last_arrival_ = 0;

@@ -240,13 +240,17 @@ absl::StatusOr<std::unique_ptr<AcceptedSession>> ServerDirectory::Accept(
   return session;
 }
 
-void ServerDirectory::Forget(const std::string& session_id) {
+bool ServerDirectory::Forget(const std::string& session_id) {
   os::SystemCalls* const calls = spool_->env().calls;
   const SessionPaths paths(*spool_, session_id, id());
-  os::RemoveTree(calls, paths.server_half).IgnoreError();
   os::RemoveFile(calls, paths.verdict).IgnoreError();
+  return os::RemoveTree(calls, paths.server_half).ok();
 }
 
-void ServerDirectory::Remove() { os::RemoveTree(spool_->env().calls, path_).IgnoreError(); }
+void ServerDirectory::Remove() {
+  lease_.reset();
+  doorbell_.reset();
+  os::RemoveTree(spool_->env().calls, path_).IgnoreError();
+}
 
 }  // namespace spoolrpc::spool

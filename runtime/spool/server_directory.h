@@ -57,9 +57,11 @@ class ServerDirectory {
                                                           uint32_t slot, uint64_t log_capacity,
                                                           uint64_t max_request_size,
                                                           log::AlignedBuffer* buffer);
-  // Removes the server's half of a session and its verdict.
-  void Forget(const std::string& session_id);
-  // Removes the whole directory.
+  // Removes the server's half of a session and its verdict. False: something is left (a file that
+  // this host has open on NFS); try again later.
+  bool Forget(const std::string& session_id);
+  // Closes the server's own files and removes the whole directory; the doorbell must not be used any
+  // more.
   void Remove();
 
   static constexpr uint32_t kNoSlot = UINT32_MAX;

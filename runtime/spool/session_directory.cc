@@ -102,10 +102,11 @@ absl::StatusOr<VerdictRecord> SessionDirectory::Withdraw() {
   return DecideVerdict(*spool_, paths_.verdict, directory_, record, &won);
 }
 
-void SessionDirectory::Remove() {
+bool SessionDirectory::Remove() {
   os::SystemCalls* const calls = spool_->env().calls;
   os::RemoveFile(calls, Join(paths_.inbox, absl::StrCat(IdName(id()), ".1"))).IgnoreError();
-  os::RemoveTree(calls, directory_).IgnoreError();
+  doorbell_.reset();
+  return os::RemoveTree(calls, directory_).ok();
 }
 
 }  // namespace spoolrpc::spool

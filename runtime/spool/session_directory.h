@@ -53,8 +53,9 @@ class SessionDirectory {
   // stands; NOT_FOUND if the server's directory is gone, which is as good as withdrawn.
   absl::StatusOr<VerdictRecord> Withdraw();
 
-  // Removes the client's half, and the announcement if it is still there.
-  void Remove();
+  // Removes the client's half, and the announcement if it is still there. False: something is left
+  // (a file that somebody has open on NFS); try again later.
+  bool Remove();
 
  private:
   SessionDirectory(std::shared_ptr<const Spool> spool, const std::string& session_id,
