@@ -66,8 +66,9 @@ sanitizer() {
 node_tests() {
   local harness=$1 script
   shift
-  for script in tests/nodes/*_test.sh; do
-    [[ -e $script ]] || continue
+  SPOOLRPC_PROGRAMS=$(run_bazel info bazel-bin 2>/dev/null)
+  export SPOOLRPC_PROGRAMS
+  for script in "$PWD"/tests/nodes/*_test.sh; do
     run_part "${script##*/} under $harness $*" "tests/nodes/$harness" --timeout 600 "$@" -- "$script"
   done
 }
