@@ -30,10 +30,9 @@ start_server() {
   fail "the server did not start: $(tail -n 5 "$scratch/server")"
 }
 
-# stop_server [SIGNAL]
 stop_server() {
   if [[ -n $server_pid ]]; then
-    kill -"${1:-TERM}" "$server_pid" 2>/dev/null || true
+    kill -TERM "$server_pid" 2>/dev/null || true
     wait "$server_pid" 2>/dev/null || true
   fi
   server_pid=
