@@ -326,6 +326,7 @@ void ClientSession::TakeReply(ClientCall* call, absl::string_view payload) {
                                     rpc::DecodeMetadata(header.trailing_metadata()));
   }
   if (header.not_started() == wire::NOT_STARTED_DRAINING) {
+    draining_.store(true, std::memory_order_release);
     call->resend = true;
     return;
   }

@@ -51,8 +51,10 @@ class ClientSession final : public link::Pollable,
 
   const spool::ServerEntry& server() const { return server_; }
   bool Offers(absl::string_view service) const;
-  // False once the session takes no more calls.
+  // False once the session has ended.
   bool usable() const { return !closed_.load(std::memory_order_acquire); }
+  // False once it takes no more calls: it has ended, or its server drains.
+  bool takes_calls() const { return usable() && !draining_.load(std::memory_order_acquire); }
   const std::string& peer() const { return peer_; }
 
   // Sends the call and waits until it has ended; `call` says how. Blocks until its deadline at most.
@@ -113,6 +115,7 @@ class ClientSession final : public link::Pollable,
   wait::PollSchedule schedule_;  // of whoever polls
 
   std::atomic<bool> closed_{false};
+  std::atomic<bool> draining_{false};
   std::atomic<bool> server_dead_{false};
   std::atomic<int> open_{0};
 

@@ -75,7 +75,10 @@ void SessionPool::StartThread() {
 std::shared_ptr<ClientSession> SessionPool::Pick(absl::string_view service) {
   for (size_t i = 0; i < sessions_.size(); ++i) {
     const auto& session = sessions_[turn_++ % sessions_.size()];
-    if (session->usable() && session->Offers(service)) return session;
+    if (session->takes_calls() && session->Offers(service)) {
+      ++picks_;
+      return session;
+    }
   }
   return nullptr;
 }
@@ -175,7 +178,9 @@ os::Nanos SessionPool::Step() {
     for (const std::string& service : waiting_) {
       if (Pick(service) == nullptr) missing.insert(service);
     }
-    used = used_;
+    // A channel that nobody uses does not look for further servers.
+    if (!missing.empty() || picks_ != picks_seen_) used = used_;
+    picks_seen_ = picks_;
     sessions = sessions_;
   }
   // Servers: at once while somebody waits, now and then otherwise.
@@ -318,6 +323,15 @@ void SessionPool::Scan(os::Nanos now, const std::set<std::string>& wanted) {
   situation_ = std::move(situation);
 }
 
+bool SessionPool::Open(const spool::ServerEntry& server) {
+  bool direct = false;
+  auto lease = log::OpenLogForReading(env_.calls, spool::Join(server.directory, spool::kLease),
+                                      spool_->access(), &direct);
+  if (!lease.ok()) return false;
+  const auto head = log::ReadHead(**lease, direct, buffer_.get());
+  return head.ok() && head->state == log::WriterState::kOpen;
+}
+
 void SessionPool::Connect(const spool::ServerEntry& server, os::Nanos now) {
   if (const auto it = shunned_.find(server.id); it != shunned_.end()) {
     if (now < it->second) return;
@@ -333,6 +347,7 @@ void SessionPool::Connect(const spool::ServerEntry& server, os::Nanos now) {
       if (session->server().id == server.id) return;
     }
   }
+  if (!Open(server)) return;
   auto pending = std::make_unique<Pending>();
   pending->server = server;
   auto directory =

@@ -57,6 +57,8 @@ class SessionPool {
   // What follows belongs to the pool's thread.
   os::Nanos Step();
   void Scan(os::Nanos now, const std::set<std::string>& wanted);
+  // The server's lease says that it takes sessions.
+  bool Open(const spool::ServerEntry& server);
   void Connect(const spool::ServerEntry& server, os::Nanos now);
   // True if the session is no longer pending.
   bool LookAt(Pending* pending, os::Nanos now);
@@ -76,6 +78,8 @@ class SessionPool {
   absl::CondVar changed_;
   std::vector<std::shared_ptr<ClientSession>> sessions_ ABSL_GUARDED_BY(mu_);
   size_t turn_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t picks_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t picks_seen_ ABSL_GUARDED_BY(mu_) = 0;  // at the last scan
   std::multiset<std::string> waiting_ ABSL_GUARDED_BY(mu_);  // services that callers wait for
   std::set<std::string> used_ ABSL_GUARDED_BY(mu_);          // services called so far
   absl::Status failure_ ABSL_GUARDED_BY(mu_);

@@ -29,6 +29,7 @@ class OutgoingQueue {
  public:
   bool empty() const { return control_.empty() && messages_.empty(); }
   size_t messages() const { return messages_.size(); }
+  bool has_control() const { return !control_.empty(); }
 
   void AddMessage(Outgoing message) { messages_.push_back(std::move(message)); }
   void AddControl(log::FrameType type, uint8_t flags, uint64_t call, std::string payload);

@@ -185,18 +185,24 @@ absl::Status SessionLink::WaitWritten(uint64_t position, uint64_t renewals,
 }
 
 absl::Status SessionLink::FlushAndWait(absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
   uint64_t position;
   {
     absl::MutexLock lock(&mu_);
-    if (!queue_.empty()) {
-      // Not even in the batch: the peer makes no room.
-      return absl::ResourceExhaustedError(
+    ++waiters_;
+    // Control frames that do not even have room wait for the peer to read.
+    while (broken_.ok() && queue_.has_control() && absl::Now() < deadline) {
+      written_.WaitWithDeadline(&mu_, deadline);
+    }
+    --waiters_;
+    if (broken_.ok() && queue_.has_control()) {
+      return absl::DeadlineExceededError(
           absl::StrCat("write ", write_path_, ": the peer does not read"));
     }
     position = writer_->end();
   }
   if (absl::Status s = Flush(); !s.ok()) return s;
-  return WaitWritten(position, 0, timeout);
+  return WaitWritten(position, 0, deadline - absl::Now());
 }
 
 absl::Status SessionLink::Renew(log::WriterState state) {

@@ -88,7 +88,8 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   // Writes out what was sent, together with what others have sent: on this thread, or where there is
   // a Flusher on its. An error is final, and is what every later call returns.
   absl::Status Flush() ABSL_LOCKS_EXCLUDED(mu_);
-  // Flush(), and waits until all that was sent so far is flushed, for at most `timeout`.
+  // Flush(), and waits until all control frames that were sent so far, and the messages that found
+  // room, are flushed; for at most `timeout`.
   absl::Status FlushAndWait(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mu_);
   // Renews the own lease: the head is written with the next flush, which this starts.
   absl::Status Renew(log::WriterState state) ABSL_LOCKS_EXCLUDED(mu_);

@@ -364,20 +364,32 @@ ServerSession::Start ServerSession::BeginCall(const std::shared_ptr<ServerCall>&
     Close(call->id());
     return Start::kDropped;
   };
+  // Without a flushed acknowledgement, or a lease of its own, the server may not run the call, and
+  // cannot tell the client either: the session is over.
+  const auto step_down = [&](const absl::Status& why) {
+    End(wire::Goodbye::STEPPED_DOWN, std::string(why.message()), false);
+    return Start::kDropped;
+  };
   if (ended() || call->cancelled()) return drop();
   if (call->method()->info().ack_before_execution) {
     Acknowledge(call);
     // Flushed before the lease is checked: who does not find it after the lease has expired may
     // send the call again.
-    if (!link_->FlushAndWait(absl::Nanoseconds(term_)).ok()) return drop();
+    if (absl::Status s = link_->FlushAndWait(absl::Nanoseconds(term_)); !s.ok()) {
+      return step_down(s);
+    }
   }
   os::Nanos now = env_.clock->Now();
   if (!link_->own_lease().valid(now)) {
-    if (!link_->RenewAndWait(log::WriterState::kOpen, absl::Nanoseconds(term_ / 2)).ok()) {
-      return drop();
+    if (absl::Status s =
+            link_->RenewAndWait(log::WriterState::kOpen, absl::Nanoseconds(term_ / 2));
+        !s.ok()) {
+      return step_down(s);
     }
     now = env_.clock->Now();
-    if (!link_->own_lease().valid(now)) return drop();
+    if (!link_->own_lease().valid(now)) {
+      return step_down(absl::UnavailableError("the server could not renew its lease in time"));
+    }
   }
   if (call->expired(now)) {
     {
@@ -477,6 +489,8 @@ void ServerSession::End(wire::Goodbye::Cause cause, const std::string& detail,
     absl::MutexLock lock(&mu_);
     if (ended_.exchange(true, std::memory_order_acq_rel)) return;
     for (const auto& [id, call] : calls_) call->Cancel();
+    calls_.clear();  // they hold this session
+    open_.store(0, std::memory_order_relaxed);
     partial_.clear();
     ready_.clear();
     held_.clear();
