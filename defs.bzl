@@ -104,6 +104,9 @@ def spoolrpc_cc_library(
         **kwargs):
     """A cc_library of the stubs and service classes of .proto files; as gRPC's cc_grpc_library.
 
+    The library brings the runtime with it: what links it needs no dependency on @spoolrpc//:spoolrpc,
+    unless it includes "spoolrpc/spoolrpc.h" itself.
+
     Include "x.spoolrpc.pb.h" where x.proto is imported as "x.proto", and with generate_mocks
     "x_mock.spoolrpc.pb.h", for which the test that includes it depends on GoogleTest.
 
@@ -146,7 +149,7 @@ def spoolrpc_cc_library(
             visibility = ["//visibility:private"],
             **common
         )
-    all_deps = deps + [Label("//runtime:generated_code")]
+    all_deps = deps + [Label("//runtime:spoolrpc_of_generated_code")]
     if not spoolrpc_only:
         for i, src in enumerate(srcs):
             messages = "_%s_cc_proto_%d" % (name, i)
