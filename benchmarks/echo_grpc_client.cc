@@ -1,0 +1,31 @@
+// gRPC's echo client: the generated blocking stub over a Unix socket, with default options.
+
+#include <grpcpp/grpcpp.h>
+
+#include "absl/strings/str_cat.h"
+#include "benchmarks/contender.h"
+#include "benchmarks/echo.grpc.pb.h"
+
+namespace spoolrpc::benchmarks {
+namespace {
+
+EchoCall Connect(const std::string& address) {
+  const auto channel =
+      grpc::CreateChannel(absl::StrCat("unix:", address), grpc::InsecureChannelCredentials());
+  return [stub = std::shared_ptr<EchoService::Stub>(EchoService::NewStub(channel))](
+             const EchoMessage& request) {
+    EchoMessage reply;
+    grpc::ClientContext context;
+    if (const grpc::Status status = stub->Echo(&context, request, &reply); !status.ok()) {
+      Die(absl::StrCat("gRPC: ", status.error_message()));
+    }
+    return reply;
+  };
+}
+
+}  // namespace
+}  // namespace spoolrpc::benchmarks
+
+int main(int argc, char** argv) {
+  return spoolrpc::benchmarks::ClientMain(argc, argv, spoolrpc::benchmarks::Connect);
+}
