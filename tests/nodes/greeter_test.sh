@@ -20,6 +20,7 @@ fail() {
 # start_server NODE SPOOL: returns when it says that it listens.
 start_server() {
   local i
+  : >"$scratch/server"
   on "$1" "$server" --spool="$2" >"$scratch/server" 2>&1 &
   server_pid=$!
   for ((i = 0; i < 600; i++)); do
