@@ -1,0 +1,145 @@
+// A thousand client processes, a third of which are killed at random: the spool ends with as many files
+// as after one client, and the server goes on serving.
+#include <algorithm>
+#include <iostream>
+#include <random>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "tests/failure/make_call.h"
+#include "tests/failure/spool_fixture.h"
+#include "tests/testing/seed.h"
+
+namespace spoolrpc::failure {
+namespace {
+
+constexpr int kCallsOfClient = 10;
+constexpr int kAtOnce = 30;
+
+struct Running {
+  std::unique_ptr<Process> process;
+  bool killed = false;
+  absl::Time kill_at = absl::InfiniteFuture();
+};
+
+class ManyClientsTest : public SettingTest {
+ protected:
+  // Runs `clients` processes, and kills a third of them, each at a moment of its own.
+  void RunClients(int clients, const std::vector<std::string>& flags, std::mt19937_64* random) {
+    std::vector<Running> running;
+    const absl::Time deadline = absl::Now() + absl::Minutes(4);
+    for (int started = 0; started < clients || !running.empty();) {
+      ASSERT_LT(absl::Now(), deadline) << "a client hangs";
+      if (started < clients && running.size() < kAtOnce) {
+        Running client;
+        std::vector<std::string> all = {absl::StrCat("--id=", started),
+                                        absl::StrCat("--calls=", kCallsOfClient)};
+        all.insert(all.end(), flags.begin(), flags.end());
+        client.process = StartClient(std::move(all));
+        // Up to about the time that one takes among so many.
+        if (started % 3 == 0) {
+          client.kill_at = absl::Now() + absl::Microseconds((*random)() % 600000);
+        }
+        ++started;
+        running.push_back(std::move(client));
+      }
+      for (Running& client : running) {
+        if (absl::Now() < client.kill_at || client.process->Ended()) continue;
+        client.process->Kill();
+        client.killed = true;
+      }
+      const auto ended = [&](Running& client) {
+        if (!client.process->Ended()) return false;
+        for (const std::string& line : client.process->Lines()) {
+          const auto result = ParseResult(line);
+          EXPECT_TRUE(result.has_value()) << line;
+          if (!result.has_value()) continue;
+          ++results_;
+          EXPECT_TRUE(result->ok()) << *result;
+          answered_.insert(result->id);
+        }
+        killed_ += client.killed;
+        if (!client.killed) {
+          EXPECT_EQ(client.process->AwaitExit(kLong).value_or(-1), 0);
+        }
+        return true;
+      };
+      running.erase(std::remove_if(running.begin(), running.end(), ended), running.end());
+      if (started >= clients || running.size() >= kAtOnce) {
+        absl::SleepFor(absl::Milliseconds(1));
+      }
+    }
+  }
+
+  // One client comes and goes; the files that are left.
+  int FilesAfterOneClient(const std::vector<std::string>& flags) {
+    std::vector<std::string> all = {"--id=alone", absl::StrCat("--calls=", kCallsOfClient)};
+    all.insert(all.end(), flags.begin(), flags.end());
+    const auto client = StartClient(std::move(all));
+    for (const Result& result : AwaitResults(client.get())) EXPECT_TRUE(result.ok()) << result;
+    const auto no_session = [&] {
+      const auto status = QuerySpool(spool());
+      return status.ok() && status->servers.size() == 1 && status->servers[0].sessions.empty();
+    };
+    EXPECT_TRUE(Await(kLong, no_session)) << ListFiles();
+    int files = -1;
+    // Its own temporary files come and go.
+    EXPECT_TRUE(Await(kLong, [&] {
+      files = CountFiles();
+      return files == CountFiles() && files > 0;
+    }));
+    return files;
+  }
+
+  void Run(int clients, absl::Duration server_term, const std::vector<std::string>& flags) {
+    std::mt19937_64 random(testing::TestSeed());
+    const auto server = StartServer(server_term);
+    const int files = FilesAfterOneClient(flags);
+    const int descriptors = server->OpenFiles();
+    const absl::Time began = absl::Now();
+    RunClients(clients, flags, &random);
+    std::cout << setting_.name << ": " << clients << " clients, " << killed_ << " killed, "
+              << results_ << " of " << clients * kCallsOfClient << " calls answered in "
+              << absl::Now() - began << std::endl;
+    const absl::Time ended = absl::Now();
+    EXPECT_TRUE(Await(kLong, [&] { return CountFiles() == files; }))
+        << "there were " << files << " files, there are " << CountFiles() << "\n"
+        << ListFiles();
+    EXPECT_TRUE(Await(kLong, [&] { return server->OpenFiles() <= descriptors; }))
+        << "the server had " << descriptors << " descriptors, it has " << server->OpenFiles();
+    std::cout << setting_.name << ": as many files (" << files << ") as after one client after "
+              << absl::Now() - ended << std::endl;
+    EXPECT_GT(killed_, clients / 6);
+    const auto channel = MakeChannel();
+    const auto stub = Failure::NewStub(channel);
+    ClientContext context;
+    Work work;
+    const Result result = MakeCall(stub.get(), "Echo", &context, work);
+    EXPECT_TRUE(result.ok()) << result;
+    const Executions done = executions();
+    for (const auto& [id, times] : done.executed) EXPECT_EQ(times, 1) << id;
+    for (const std::string& id : answered_) EXPECT_EQ(done.count(id), 1) << id;
+  }
+
+  int killed_ = 0;
+  int results_ = 0;
+  std::set<std::string> answered_;
+};
+
+class ThousandClientsTest : public ManyClientsTest {};
+class HundredClientsTest : public ManyClientsTest {};
+
+TEST_P(ThousandClientsTest, LeaveAsManyFilesAsOne) { Run(1000, absl::Seconds(1), {}); }
+
+INSTANTIATE_TEST_SUITE_P(All, ThousandClientsTest, ::testing::Values(kLocal), SettingName);
+
+// Only leases tell that a client is dead. Short ones, since it takes 18 terms of an idle session.
+TEST_P(HundredClientsTest, LeaveAsManyFilesAsOne) {
+  Run(100, absl::Seconds(1), {"--lease_term=300ms"});
+}
+
+INSTANTIATE_TEST_SUITE_P(All, HundredClientsTest, ::testing::Values(kNetwork, kOtherHost),
+                         SettingName);
+
+}  // namespace
+}  // namespace spoolrpc::failure
