@@ -32,7 +32,8 @@ google::rpc::Status ToRpcStatus(const absl::Status& status);
 template <class T>
 std::vector<T> GetDetails(const absl::Status& status) {
   std::vector<T> details;
-  for (const auto& any : ToRpcStatus(status).details()) {
+  const google::rpc::Status whole = ToRpcStatus(status);
+  for (const auto& any : whole.details()) {
     T detail;
     if (any.UnpackTo(&detail)) details.push_back(std::move(detail));
   }
