@@ -247,26 +247,31 @@ absl::StatusOr<SpoolStatus> Observer::Look(size_t max_sessions) {
   return result;
 }
 
-// What to say of a path where no spool was found.
-absl::Status DescribeMissing(const os::Environment& env, const std::string& path) {
+// What to say of a path where no spool was found: `missing` names what is not there.
+absl::Status DescribeMissing(const os::Environment& env, const std::string& path,
+                             const absl::Status& missing) {
   const auto names = os::ListDirectory(env.calls, path);
   if (absl::IsNotFound(names.status())) {
     return absl::NotFoundError(
         absl::StrCat("spool ", path, ": there is none; the first server that serves it makes it"));
   }
   if (!names.ok()) return names.status();
+  bool others = false;
   for (const std::string& name : *names) {
-    if (name != spool::kServers && name != spool::kSessions && name != spool::kLogs &&
-        name != spool::kFormatFile && !absl::StartsWith(name, ".")) {
+    if (name == spool::kFormatFile) {
       return absl::FailedPreconditionError(
-          absl::StrCat("spool ", path, ": not a spool: it has no file '", spool::kFormatFile,
-                       "', and other things in it; is it the path that the server was given?"));
+          absl::StrCat("spool ", path, ": incomplete: ", missing.message()));
     }
+    others = others || (name != spool::kServers && name != spool::kSessions &&
+                        name != spool::kLogs && !absl::StartsWith(name, "."));
   }
-  return absl::NotFoundError(
-      absl::StrCat("spool ", path,
-                   ": an empty directory; the first server that serves it makes "
-                   "it a spool"));
+  if (others) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("spool ", path, ": not a spool: it has no file '", spool::kFormatFile,
+                     "', and other things in it; is it the path that the server was given?"));
+  }
+  return absl::NotFoundError(absl::StrCat(
+      "spool ", path, ": an empty directory; the first server that serves it makes it a spool"));
 }
 
 }  // namespace
@@ -317,11 +322,16 @@ absl::StatusOr<SpoolStatus> QuerySpool(absl::string_view address, const QueryOpt
   Observer observer(*path, options.environment, options.watch);
   const os::Nanos end = os::After(clock.Now(), options.watch);
   for (;;) {
-    // The sessions are looked at once, when the leases are settled.
     auto status = observer.Look(0);
-    if (absl::IsNotFound(status.status())) return DescribeMissing(options.environment, *path);
+    // The sessions are looked at once, when the leases are settled.
+    if (status.ok() && (observer.settled() || clock.Now() >= end)) {
+      status = observer.Look(options.max_sessions);
+      if (status.ok()) return status;
+    }
+    if (absl::IsNotFound(status.status())) {
+      return DescribeMissing(options.environment, *path, status.status());
+    }
     if (!status.ok()) return status;
-    if (observer.settled() || clock.Now() >= end) return observer.Look(options.max_sessions);
     Sleep(kLongestPauseLocal);
   }
 }
@@ -335,13 +345,13 @@ absl::StatusOr<SpoolStatus> WaitForServer(absl::string_view address, const WaitO
   for (absl::Duration pause = kFirstPause;; pause *= 2) {
     auto status = observer.Look(0);
     const os::Nanos now = clock.Now();
-    if (status.ok()) {
-      if (HasServer(*status, options.service) || now >= end) {
-        return observer.Look(options.max_sessions);
-      }
-    } else if (absl::IsNotFound(status.status())) {
-      if (now >= end) return DescribeMissing(options.environment, *path);
-    } else if (!absl::IsUnavailable(status.status()) || now >= end) {
+    if (status.ok() && (HasServer(*status, options.service) || now >= end)) {
+      status = observer.Look(options.max_sessions);
+      if (status.ok() && (HasServer(*status, options.service) || now >= end)) return status;
+    }
+    if (absl::IsNotFound(status.status())) {
+      if (now >= end) return DescribeMissing(options.environment, *path, status.status());
+    } else if (!status.ok() && (!absl::IsUnavailable(status.status()) || now >= end)) {
       return status;
     }
     pause = std::min(pause, observer.network() ? kLongestPauseNetwork : kLongestPauseLocal);
