@@ -87,6 +87,7 @@ void ClientSession::Start(ClientCall* call) {
     rpc::EncodeMetadata(call->context.metadata(), header.mutable_metadata());
   }
   bool renew = false;
+  bool first = false;
   {
     absl::MutexLock lock(&mu_);
     if (!usable()) {
@@ -105,15 +106,17 @@ void ClientSession::Start(ClientCall* call) {
     }
     calls_.emplace(call->id, call);
     if (open_.fetch_add(1, std::memory_order_relaxed) == 0) {
-      link_->WatchPeer(true);
       renew = link_->own_lease().due(now);
+      first = true;
     }
     call->position = link_->SendMessage(log::FrameType::kCall, 0, call->id, header, call->request,
                                         call->request_size);
+    // From when the server can know of the call.
+    if (first) link_->WatchPeer(call->position + 1);
   }
   const absl::Status flushed = renew ? link_->Renew(log::WriterState::kOpen) : link_->Flush();
   if (!flushed.ok()) {
-    Lose(ErrorInfo::FILE_SYSTEM, flushed, 0);
+    Lose(ErrorInfo::FILE_SYSTEM, flushed, {});
     return;
   }
   if (network()) pollers_->Wake(this);
@@ -163,9 +166,9 @@ void ClientSession::Lead(ClientCall* call) {
   for (;;) {
     const uint32_t seen = own_bell_->counter();
     if (server_dead_.load(std::memory_order_acquire)) {
-      while (PollOnce(/*force=*/true, buffer_.get()) > 0) {
-      }
-      Lose(ErrorInfo::SERVER_LOST, absl::UnavailableError("the server's process has ended"), 0);
+      const bool all = ReadLastWords(buffer_.get());
+      Lose(ErrorInfo::SERVER_LOST, absl::UnavailableError("the server's process has ended"),
+           {0, all});
       return;
     }
     const int frames = PollOnce(force, buffer_.get());
@@ -247,7 +250,7 @@ void ClientSession::Finish(ClientCall* call, absl::Status status, bool resend) {
   calls_.erase(call->id);
   call->status = std::move(status);
   call->resend = resend;
-  if (open_.fetch_sub(1, std::memory_order_relaxed) == 1) link_->WatchPeer(false);
+  if (open_.fetch_sub(1, std::memory_order_relaxed) == 1) link_->UnwatchPeer();
   call->done.store(true, std::memory_order_release);
   call->ended.SignalAll();
 }
@@ -376,7 +379,7 @@ absl::Status ClientSession::OnGoodbye(const log::Frame& frame) {
                     wire::Goodbye::Cause_Name(goodbye.cause()),
                     goodbye.detail().empty() ? ")" : absl::StrCat("): ", goodbye.detail())));
   Lose(corrupt ? ErrorInfo::SESSION_CORRUPT : ErrorInfo::SERVER_LOST, why,
-       goodbye.read_position());
+       {goodbye.read_position(), false});
   return absl::OkStatus();
 }
 
@@ -391,21 +394,28 @@ int ClientSession::PollOnce(bool force, log::AlignedBuffer* buffer) {
       break;
     case link::PollResult::End::kPeerClosed:
     case link::PollResult::End::kLeaseExpired:
-      Lose(ErrorInfo::SERVER_LOST, result.status, 0);
+      Lose(ErrorInfo::SERVER_LOST, result.status, {0, /*read_to_end=*/true});
       break;
     case link::PollResult::End::kCorrupt:
-      Lose(ErrorInfo::SESSION_CORRUPT, result.status, 0);
+      Lose(ErrorInfo::SESSION_CORRUPT, result.status, {});
       break;
     case link::PollResult::End::kFailed:
       Lose(absl::IsDataLoss(result.status) ? ErrorInfo::SESSION_CORRUPT : ErrorInfo::SERVER_LOST,
-           result.status, 0);
+           result.status, {});
       break;
   }
   return usable() ? result.frames : 0;
 }
 
+bool ClientSession::ReadLastWords(log::AlignedBuffer* buffer) {
+  link_->SuspendRenewals();
+  while (PollOnce(/*force=*/true, buffer) > 0) {
+  }
+  return usable();
+}
+
 void ClientSession::Lose(ErrorInfo::Reason reason, const absl::Status& why,
-                         uint64_t read_position) {
+                         const Knowledge& knowledge) {
   {
     absl::MutexLock lock(&mu_);
     if (closed_.exchange(true, std::memory_order_acq_rel)) return;
@@ -416,8 +426,9 @@ void ClientSession::Lose(ErrorInfo::Reason reason, const absl::Status& why,
     }();
     for (ClientCall* const call : calls) {
       const bool unwritten = link_->TakeBack(call->id);
-      const bool unread = read_position > 0 && call->position >= read_position;
-      const bool unexecuted = call->method->ack_before_execution &&
+      const bool unread =
+          knowledge.read_position > 0 && call->position >= knowledge.read_position;
+      const bool unexecuted = knowledge.read_to_end && call->method->ack_before_execution &&
                               !call->acknowledged.load(std::memory_order_relaxed);
       if (unwritten || unread || unexecuted) {
         Finish(call, absl::OkStatus(), /*resend=*/true);
@@ -452,7 +463,7 @@ os::Nanos ClientSession::Housekeep(log::AlignedBuffer* buffer) {
   const os::Nanos renew_at = lease.renewed() + (busy ? term_ / 4 : term_ * kIdleTerms);
   if (now >= renew_at) {
     if (absl::Status s = link_->Renew(log::WriterState::kOpen); !s.ok()) {
-      Lose(ErrorInfo::FILE_SYSTEM, s, 0);
+      Lose(ErrorInfo::FILE_SYSTEM, s, {});
       return os::kNever;
     }
   }
@@ -476,10 +487,9 @@ void ClientSession::OnServerDead(log::AlignedBuffer* buffer) {
     own_bell_->Wake();  // whoever reads sees to it
     return;
   }
-  while (PollOnce(/*force=*/true, buffer) > 0) {
-  }
+  const bool all = ReadLastWords(buffer);
   link_->EndPoll();
-  Lose(ErrorInfo::SERVER_LOST, absl::UnavailableError("the server's process has ended"), 0);
+  Lose(ErrorInfo::SERVER_LOST, absl::UnavailableError("the server's process has ended"), {0, all});
 }
 
 os::Nanos ClientSession::Look(log::AlignedBuffer* buffer) {
@@ -488,12 +498,15 @@ os::Nanos ClientSession::Look(log::AlignedBuffer* buffer) {
   if (!link_->TryBeginPoll()) return env_.clock->Now() + kIdleLook / 1000;
   const bool busy = open_.load(std::memory_order_relaxed) > 0;
   if (!busy) link_->ReadHeadNext();
-  const int frames = PollOnce(/*force=*/true, buffer);
-  link_->EndPoll();
-  if (const absl::Status s = link_->status(); !s.ok()) Lose(ErrorInfo::FILE_SYSTEM, s, 0);
-  if (dead && frames == 0) {
-    Lose(ErrorInfo::SERVER_LOST, absl::UnavailableError("the server's process has ended"), 0);
+  if (dead) {
+    const bool all = ReadLastWords(buffer);
+    Lose(ErrorInfo::SERVER_LOST, absl::UnavailableError("the server's process has ended"),
+         {0, all});
+  } else {
+    PollOnce(/*force=*/true, buffer);
   }
+  link_->EndPoll();
+  if (const absl::Status s = link_->status(); !s.ok()) Lose(ErrorInfo::FILE_SYSTEM, s, {});
   if (!usable()) return -1;
   const os::Nanos now = env_.clock->Now();
   if (!busy) return now + kIdleLook;

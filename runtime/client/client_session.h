@@ -96,10 +96,19 @@ class ClientSession final : public link::Pollable,
   absl::Status OnGoodbye(const log::Frame& frame) ABSL_LOCKS_EXCLUDED(mu_);
   // One poll, and what follows from how it ended.
   int PollOnce(bool force, log::AlignedBuffer* buffer) ABSL_LOCKS_EXCLUDED(mu_);
-  // Ends the session and every call on it. What was written before `read_position` of the request log
-  // may have been executed.
-  void Lose(ErrorInfo::Reason reason, const absl::Status& why, uint64_t read_position)
+  // How much is known of what the server took, when a session is lost.
+  struct Knowledge {
+    // The server took nothing from this position of the request log on; 0: not known.
+    uint64_t read_position = 0;
+    // The response log was read to its end after the server had ended: a call that is not acknowledged
+    // there never will be.
+    bool read_to_end = false;
+  };
+  // Ends the session and every call on it.
+  void Lose(ErrorInfo::Reason reason, const absl::Status& why, const Knowledge& knowledge)
       ABSL_LOCKS_EXCLUDED(mu_);
+  // The server's process has ended: reads what it still wrote. True if that was all that there is.
+  bool ReadLastWords(log::AlignedBuffer* buffer) ABSL_LOCKS_EXCLUDED(mu_);
 
   const os::Environment env_;
   const std::shared_ptr<const spool::Spool> spool_;

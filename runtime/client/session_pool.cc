@@ -365,7 +365,9 @@ void SessionPool::Connect(const spool::ServerEntry& server, os::Nanos now) {
     if (bell.ok()) pending->server_bell = *std::move(bell);
   }
   if (const absl::Status published = pending->directory->Publish(); !published.ok()) {
-    pending->directory->Remove();
+    // The announcement may be there all the same.
+    pending->directory->Withdraw().status().IgnoreError();
+    graves_.push_back(std::move(pending->directory));
     // Its directory is gone, and so is the server.
     if (!absl::IsNotFound(published) && !absl::IsUnavailable(published)) Fail(published);
     return;
@@ -425,7 +427,7 @@ void SessionPool::GiveBack(Pending* pending, os::Nanos now) {
   // Not tried again for a while; a server that lives and was only slow comes back.
   shunned_[pending->server.id] = now + withdraw_after_;
   pending->directory->Withdraw().status().IgnoreError();
-  pending->directory->Remove();
+  graves_.push_back(std::move(pending->directory));
 }
 
 absl::Status SessionPool::Adopt(Pending* pending, const spool::VerdictRecord& verdict) {

@@ -30,7 +30,10 @@ SessionLink::SessionLink(LinkOptions options)
       own_lease_(options.own_term),
       reader_(std::move(options.reader)),
       observer_(options.peer_term) {
-  last_look_ = env_.clock->Now();
+  const os::Nanos now = env_.clock->Now();
+  last_look_ = now;
+  // The writing of the first head, a moment ago, and nobody has read it yet.
+  own_lease_.OnUnwatched(now);
 }
 
 SessionLink::~SessionLink() = default;
@@ -115,10 +118,16 @@ void SessionLink::WriteOut() {
   // Whoever writes takes what others send meanwhile: under load many frames share one write.
   if (writing_) return;
   writing_ = true;
-  while (broken_.ok() && (writer_->has_batch() || renewals_done_ < renewals_asked_)) {
+  const auto wants_renewal = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    // A closed head is the last: it says that there is no more to be seen.
+    return renewals_done_ < renewals_asked_ &&
+           (!renewals_suspended_ || state_ == log::WriterState::kClosed);
+  };
+  while (broken_.ok() && (writer_->has_batch() || wants_renewal())) {
     const uint64_t renewals = renewals_asked_;
-    const bool renew = renewals_done_ < renewals;
+    const bool renew = wants_renewal();
     const log::WriterState state = state_;
+    renewing_ = renew;
     const bool has_batch = writer_->has_batch();
     if (has_batch) writer_->TakeBatch(&batch_);
     mu_.Unlock();
@@ -140,11 +149,12 @@ void SessionLink::WriteOut() {
       if (has_batch) written_to_ = batch_.end();
       if (renew) {
         renewals_done_ = renewals;
-        own_lease_.OnRenewed(began);
+        own_lease_.OnRenewed(began, env_.clock->Now());
       }
     } else {
       broken_ = status;
     }
+    renewing_ = false;
     if (waiters_ > 0) written_.SignalAll();
   }
   writing_ = false;
@@ -231,6 +241,40 @@ spool::OwnLease SessionLink::own_lease() const {
   return own_lease_;
 }
 
+void SessionLink::OnLeaseUnwatched(os::Nanos now) {
+  absl::MutexLock lock(&mu_);
+  own_lease_.OnUnwatched(now);
+}
+
+void SessionLink::RestartLease() {
+  {
+    absl::MutexLock lock(&mu_);
+    own_lease_.Restart();
+    ++renewals_asked_;
+  }
+  Flush().IgnoreError();  // whoever sends next meets the error
+}
+
+bool SessionLink::SuspendRenewals() {
+  absl::MutexLock lock(&mu_);
+  renewals_suspended_ = true;
+  return !renewing_;
+}
+
+void SessionLink::ResumeRenewals() {
+  {
+    absl::MutexLock lock(&mu_);
+    renewals_suspended_ = false;
+    if (renewals_done_ >= renewals_asked_) return;
+  }
+  Flush().IgnoreError();
+}
+
+absl::StatusOr<log::LogHead> SessionLink::ReadHeadAnew(log::AlignedBuffer* buffer) {
+  if (absl::Status s = reader_->Reopen(); !s.ok()) return s;
+  return reader_->ReadHeadNow(buffer);
+}
+
 absl::Status SessionLink::status() const {
   absl::MutexLock lock(&mu_);
   return broken_;
@@ -311,8 +355,12 @@ void SessionLink::AfterFrames(uint64_t peer_consumed) {
 }
 
 bool SessionLink::ReadPeerHead(log::AlignedBuffer* buffer, uint64_t* flushed, bool* closed) {
-  const bool watch = watch_peer_.load(std::memory_order_relaxed);
+  bool watch = watch_peer_.load(std::memory_order_acquire);
   os::Nanos now = 0;
+  if (watch && !observer_.watching()) {
+    absl::MutexLock lock(&mu_);
+    watch = written_to_ >= watch_from_.load(std::memory_order_relaxed);
+  }
   if (watch != observer_.watching()) {
     now = env_.clock->Now();
     if (watch) {
@@ -344,17 +392,9 @@ bool SessionLink::ReadPeerHead(log::AlignedBuffer* buffer, uint64_t* flushed, bo
   return true;
 }
 
-PollResult SessionLink::Poll(bool force, log::AlignedBuffer* buffer,
-                             absl::FunctionRef<absl::Status(const log::Frame&)> on_frame) {
-  PollResult result;
-  uint64_t flushed = 0;
-  bool closed = false;
-  // The head before the log: what it says was flushed, or that the lease has run out, is judged by a
-  // reading of the log that began later.
-  const bool have_head = ReadPeerHead(buffer, &flushed, &closed);
-  const bool trusted = own_bell_trusted();
-  if (trusted && !force && !have_head && !MayHaveNews()) return result;
-  last_look_.store(env_.clock->Now(), std::memory_order_relaxed);
+absl::Status SessionLink::TakeAll(
+    bool trusted, log::AlignedBuffer* buffer, PollResult* result,
+    absl::FunctionRef<absl::Status(const log::Frame&)> on_frame) {
   size_t need = 0;  // bytes that a frame which has begun is known to have
   for (bool first = true;; first = false) {
     size_t want = std::max(need, kUsualRead);
@@ -364,7 +404,7 @@ PollResult SessionLink::Poll(bool force, log::AlignedBuffer* buffer,
         want = std::max<size_t>(need, std::min<uint64_t>(published - reader_->position(),
                                                          buffer->size()));
       } else if (!first) {
-        break;
+        return absl::OkStatus();
       }
     }
     const uint64_t before = reader_->position();
@@ -374,18 +414,53 @@ PollResult SessionLink::Poll(bool force, log::AlignedBuffer* buffer,
       if (status.ok()) status = reader_->Read(want, buffer);
     }
     if (!status.ok()) {
-      result.end = PollResult::End::kFailed;
-      result.status = status;
-      break;
+      result->end = PollResult::End::kFailed;
+      return status;
     }
-    result.status = TakeFrames(&result, on_frame);
-    if (!result.status.ok()) break;
+    if (absl::Status s = TakeFrames(result, on_frame); !s.ok()) return s;
     need = reader_->wanted();
     const bool progress = reader_->position() != before;
     // Read on if frames came and the reading ended before what is not there yet, or if a frame has
     // begun that is longer than the reading was.
-    if (need == 0 || (!progress && need <= want)) break;
+    if (need == 0 || (!progress && need <= want)) return absl::OkStatus();
   }
+}
+
+bool SessionLink::ConfirmExpiry(log::AlignedBuffer* buffer, PollResult* result,
+                                absl::FunctionRef<absl::Status(const log::Frame&)> on_frame) {
+  if (!SuspendRenewals()) {
+    ResumeRenewals();
+    return false;  // decided at the next look
+  }
+  const auto head = ReadHeadAnew(buffer);
+  if (head.ok() && head->counter == peer_counter_) {
+    result->status = TakeAll(/*trusted=*/false, buffer, result, on_frame);
+    if (result->end != PollResult::End::kNone) return false;
+    if (result->frames == 0) return true;
+  } else if (!head.ok()) {
+    result->end = PollResult::End::kFailed;
+    result->status = head.status();
+    return false;
+  } else {
+    peer_counter_ = head->counter;
+  }
+  observer_.OnLife(env_.clock->Now());
+  ResumeRenewals();
+  return false;
+}
+
+PollResult SessionLink::Poll(bool force, log::AlignedBuffer* buffer,
+                             absl::FunctionRef<absl::Status(const log::Frame&)> on_frame) {
+  PollResult result;
+  uint64_t flushed = 0;
+  bool closed = false;
+  // The head before the log: what it says was flushed, or that the writer has closed, is judged by a
+  // reading of the log that began later.
+  const bool have_head = ReadPeerHead(buffer, &flushed, &closed);
+  const bool trusted = own_bell_trusted();
+  if (trusted && !force && !have_head && !MayHaveNews()) return result;
+  last_look_.store(env_.clock->Now(), std::memory_order_relaxed);
+  result.status = TakeAll(trusted, buffer, &result, on_frame);
   if (result.frames > 0) {
     if (observer_.watching()) observer_.OnLife(env_.clock->Now());
     AfterFrames(peer_consumed_);
@@ -408,10 +483,14 @@ PollResult SessionLink::Poll(bool force, log::AlignedBuffer* buffer,
     result.status = absl::UnavailableError(
         absl::StrCat("the writer of ", reader_->path(), " has closed the session"));
   } else if (observer_.expired() && result.frames == 0) {
-    result.end = PollResult::End::kLeaseExpired;
-    result.status = absl::UnavailableError(absl::StrCat(
-        "the lease in ", reader_->path(), " has not moved for ",
-        absl::FormatDuration(absl::Nanoseconds(observer_.silence()))));
+    const os::Nanos silence = observer_.silence();
+    if (ConfirmExpiry(buffer, &result, on_frame)) {
+      result.end = PollResult::End::kLeaseExpired;
+      result.status = absl::UnavailableError(
+          absl::StrCat("the lease in ", reader_->path(), " has not moved for ",
+                       absl::FormatDuration(absl::Nanoseconds(silence))));
+    }
+    if (result.frames > 0) AfterFrames(peer_consumed_);
   }
   return result;
 }

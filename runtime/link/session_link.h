@@ -96,11 +96,23 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   // The same, and waits for it.
   absl::Status RenewAndWait(log::WriterState state, absl::Duration timeout)
       ABSL_LOCKS_EXCLUDED(mu_);
+  // From here on the own lease is not renewed; false if a renewal is under way just now. For who is
+  // about to decide that the session is over: after its last reading began, the peer must not see this
+  // side's lease move.
+  bool SuspendRenewals() ABSL_LOCKS_EXCLUDED(mu_);
+  void ResumeRenewals() ABSL_LOCKS_EXCLUDED(mu_);
   // For the Flusher: writes until nothing is left.
   void WriteOut() ABSL_LOCKS_EXCLUDED(mu_);
 
-  // When the last renewal that was flushed began; see spool::OwnLease.
+  // See spool::OwnLease.
   spool::OwnLease own_lease() const ABSL_LOCKS_EXCLUDED(mu_);
+  // spool::OwnLease::OnUnwatched().
+  void OnLeaseUnwatched(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
+  // spool::OwnLease::Restart(), and begins the renewal.
+  void RestartLease() ABSL_LOCKS_EXCLUDED(mu_);
+  // The peer's head is read anew, from the file opened anew where it is on a network file system.
+  // For the thread that polls.
+  absl::StatusOr<log::LogHead> ReadHeadAnew(log::AlignedBuffer* buffer);
   // OK while the link can be written to.
   absl::Status status() const ABSL_LOCKS_EXCLUDED(mu_);
   // True if messages wait for room.
@@ -117,8 +129,14 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   PollResult Poll(bool force, log::AlignedBuffer* buffer,
                   absl::FunctionRef<absl::Status(const log::Frame&)> on_frame)
       ABSL_LOCKS_EXCLUDED(mu_);
-  // The peer's lease matters (calls are open), or does not.
-  void WatchPeer(bool watch) { watch_peer_.store(watch, std::memory_order_relaxed); }
+  // The peer's lease matters from when all that was sent before `position` has been flushed, so that
+  // the peer can know that it is watched.
+  void WatchPeer(uint64_t position) {
+    watch_from_.store(position, std::memory_order_relaxed);
+    watch_peer_.store(true, std::memory_order_release);
+  }
+  // It does not matter any more.
+  void UnwatchPeer() { watch_peer_.store(false, std::memory_order_release); }
   // The peer's lease counter at the last reading; 0: never read. For the thread that polls.
   uint64_t peer_counter() const { return peer_counter_; }
   // Makes the next Poll() read the peer's head.
@@ -143,6 +161,13 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   absl::Status CheckNames();
   absl::Status WaitWritten(uint64_t position, uint64_t renewals, absl::Duration timeout);
   // Takes what the last Read() brought.
+  absl::Status TakeAll(bool trusted, log::AlignedBuffer* buffer, PollResult* result,
+                       absl::FunctionRef<absl::Status(const log::Frame&)> on_frame)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // The peer's lease seems to have expired: true if a last reading of head and log says so too.
+  bool ConfirmExpiry(log::AlignedBuffer* buffer, PollResult* result,
+                     absl::FunctionRef<absl::Status(const log::Frame&)> on_frame)
+      ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status TakeFrames(PollResult* result,
                           absl::FunctionRef<absl::Status(const log::Frame&)> on_frame)
       ABSL_LOCKS_EXCLUDED(mu_);
@@ -168,6 +193,8 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   uint64_t written_to_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t renewals_asked_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t renewals_done_ ABSL_GUARDED_BY(mu_) = 0;
+  bool renewals_suspended_ ABSL_GUARDED_BY(mu_) = false;
+  bool renewing_ ABSL_GUARDED_BY(mu_) = false;
   int waiters_ ABSL_GUARDED_BY(mu_) = 0;
   // What the peer knows of consumed_ from frames of ours.
   uint64_t consumed_told_ ABSL_GUARDED_BY(mu_) = 0;
@@ -181,6 +208,7 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   const std::unique_ptr<log::LogReader> reader_;
   spool::LeaseObserver observer_;
   std::atomic<bool> watch_peer_{false};
+  std::atomic<uint64_t> watch_from_{0};
   bool read_head_next_ = false;
   uint64_t peer_counter_ = 0;
   uint64_t peer_consumed_ = 0;

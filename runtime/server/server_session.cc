@@ -18,7 +18,7 @@ constexpr size_t kMaxMethodName = 1024;
 constexpr uint64_t kPartialSlack = 16 << 20;
 // A client without open calls renews every 6 terms; one that was silent for 18 is dead.
 constexpr int kTermsOfIdleClient = 18;
-constexpr os::Nanos kProbationLook = 20 * 1000000;
+constexpr os::Nanos kDoubtLook = 20 * 1000000;
 
 absl::string_view ServiceOf(absl::string_view method) {
   if (!method.empty()) method.remove_prefix(1);
@@ -72,7 +72,7 @@ int ServerSession::OnRung(log::AlignedBuffer* buffer) {
 os::Nanos ServerSession::Look(log::AlignedBuffer* buffer) {
   if (ended()) {
     if (retired_.load(std::memory_order_acquire)) return -1;
-    if (client_closed()) return env_.clock->Now() + kProbationLook;
+    if (client_closed()) return env_.clock->Now() + kDoubtLook;
     // Only to learn when the client has seen the goodbye.
     if (link_->TryBeginPoll()) {
       link_->ReadHeadNext();
@@ -82,13 +82,13 @@ os::Nanos ServerSession::Look(log::AlignedBuffer* buffer) {
       link_->EndPoll();
       if (result.end != link::PollResult::End::kNone) client_closed_ = true;
     }
-    return env_.clock->Now() + kProbationLook;
+    return env_.clock->Now() + kDoubtLook;
   }
-  if (!link_->TryBeginPoll()) return env_.clock->Now() + kProbationLook;
+  if (!link_->TryBeginPoll()) return env_.clock->Now() + kDoubtLook;
   const os::Nanos now = env_.clock->Now();
   const bool busy = open_.load(std::memory_order_relaxed) > 0;
-  const bool probation = probation_.load(std::memory_order_relaxed);
-  if (probation || (!busy && now - idle_since_ >= client_term_)) link_->ReadHeadNext();
+  const bool doubt = in_doubt_.load(std::memory_order_relaxed);
+  if (doubt || (!busy && now - idle_since_ >= client_term_)) link_->ReadHeadNext();
   PollOnce(/*force=*/true, /*inline_allowed=*/false, buffer);
   const uint64_t counter = link_->peer_counter();
   if (busy || counter != idle_counter_) {
@@ -97,51 +97,82 @@ os::Nanos ServerSession::Look(log::AlignedBuffer* buffer) {
   }
   const os::Nanos head = link_->next_head_reading();
   link_->EndPoll();
-  if (ended()) return now + kProbationLook;
+  if (ended()) return now + kDoubtLook;
   if (now - idle_since_ > client_term_ * kTermsOfIdleClient &&
       env_.host->Look(client_) != os::Liveness::kAlive) {
     End(wire::Goodbye::EXPIRED, "the client's lease has expired", /*client_gone=*/true);
-    return now + kProbationLook;
+    return now + kDoubtLook;
   }
   const os::Nanos after = env_.clock->Now();
-  if (probation_.load(std::memory_order_relaxed)) return after + kProbationLook;
+  if (in_doubt_.load(std::memory_order_relaxed)) return after + kDoubtLook;
   if (link_->bells_trusted()) return std::min(after + term_ / 4, head);
   return std::min(schedule_.Next(after), head);
 }
 
 void ServerSession::CheckGap(os::Nanos now) {
   // The process was stopped, or the file system stalled: what is found now may be long given up.
-  if (now - link_->last_look() <= term_ / 2) return;
-  absl::MutexLock lock(&mu_);
-  if (probation_.exchange(true, std::memory_order_relaxed)) return;
-  probation_counter_ = 0;
-  link_->ReadHeadNext();
+  if (now - link_->last_look() > term_ / 2) Doubt();
 }
 
-void ServerSession::CheckProbation(std::vector<std::shared_ptr<ServerCall>>* ready) {
-  if (!probation_.load(std::memory_order_relaxed)) return;
-  const uint64_t counter = link_->peer_counter();
+void ServerSession::Doubt() {
   absl::MutexLock lock(&mu_);
-  if (held_.empty() && ready->empty() && calls_.empty()) {
-    probation_.store(false, std::memory_order_relaxed);
+  if (in_doubt_.exchange(true, std::memory_order_relaxed)) return;
+  doubt_counter_ = 0;
+  doubt_renewed_ = env_.clock->Now();
+  link_->RestartLease();
+}
+
+void ServerSession::ResolveDoubt(log::AlignedBuffer* buffer,
+                                 std::vector<std::shared_ptr<ServerCall>>* ready) {
+  if (!in_doubt_.load(std::memory_order_relaxed)) return;
+  const bool idle = [&] {
+    absl::MutexLock lock(&mu_);
+    return calls_.empty();
+  }();
+  const os::Nanos now = env_.clock->Now();
+  if (idle) {
+    // The look that this follows began without any gap behind it, and found nothing: whatever comes
+    // now is watched only from now on.
+    link_->OnLeaseUnwatched(link_->last_look());
+    in_doubt_.store(false, std::memory_order_relaxed);
     return;
   }
-  if (probation_counter_ == 0) probation_counter_ = counter;
-  if (counter != 0 && counter != probation_counter_) {
-    probation_.store(false, std::memory_order_relaxed);
-    ready->insert(ready->begin(), held_.begin(), held_.end());
-    held_.clear();
-    return;
+  // First the own lease, then what the client's counter is, and then it has to move from there.
+  if (link_->own_lease().valid(now)) {
+    const auto head = link_->ReadHeadAnew(buffer);
+    if (head.ok()) {
+      if (doubt_counter_ == 0) {
+        doubt_counter_ = head->counter;
+      } else if (head->counter != doubt_counter_ && head->state != log::WriterState::kClosed) {
+        absl::MutexLock lock(&mu_);
+        in_doubt_.store(false, std::memory_order_relaxed);
+        ready->insert(ready->begin(), held_.begin(), held_.end());
+        held_.clear();
+        return;
+      }
+    }
+  } else if (now - doubt_renewed_ > term_ / 4) {
+    // That renewal came back too late, or it has lapsed again meanwhile.
+    doubt_counter_ = 0;
+    doubt_renewed_ = now;
+    link_->RestartLease();
   }
+  absl::MutexLock lock(&mu_);
   held_.insert(held_.end(), ready->begin(), ready->end());
   ready->clear();
 }
 
 int ServerSession::PollOnce(bool force, bool inline_allowed, log::AlignedBuffer* buffer) {
-  CheckGap(env_.clock->Now());
-  const bool probation = probation_.load(std::memory_order_relaxed);
+  const os::Nanos began = env_.clock->Now();
+  CheckGap(began);
+  {
+    absl::MutexLock lock(&mu_);
+    look_before_ = link_->last_look();
+  }
+  const bool doubt = in_doubt_.load(std::memory_order_relaxed);
+  if (doubt) link_->ReadHeadNext();
   const link::PollResult result =
-      link_->Poll(force || probation, buffer,
+      link_->Poll(force || doubt, buffer,
                   [this](const log::Frame& frame) { return OnFrame(frame); });
   if (result.frames > 0) schedule_.OnActivity(env_.clock->Now());
   switch (result.end) {
@@ -183,7 +214,7 @@ int ServerSession::PollOnce(bool force, bool inline_allowed, log::AlignedBuffer*
     return result.frames;
   }
   if (flush) Flush();
-  CheckProbation(&ready);
+  ResolveDoubt(buffer, &ready);
   if (!ready.empty()) host_->Dispatch(std::move(ready), inline_allowed);
   return result.frames;
 }
@@ -339,12 +370,17 @@ void ServerSession::Admit(std::shared_ptr<ServerCall> call, absl::string_view re
 
 void ServerSession::Open(uint64_t id, std::shared_ptr<ServerCall> call) {
   calls_.emplace(id, std::move(call));
-  if (open_.fetch_add(1, std::memory_order_relaxed) == 0) link_->WatchPeer(true);
+  if (open_.fetch_add(1, std::memory_order_relaxed) == 0) {
+    link_->WatchPeer(0);
+    // The client watches this side's lease from when the CALL was flushed, and the look before this
+    // one did not find it yet.
+    if (!in_doubt_.load(std::memory_order_relaxed)) link_->OnLeaseUnwatched(look_before_);
+  }
 }
 
 bool ServerSession::Close(uint64_t id) {
   if (calls_.erase(id) == 0) return false;
-  if (open_.fetch_sub(1, std::memory_order_relaxed) == 1) link_->WatchPeer(false);
+  if (open_.fetch_sub(1, std::memory_order_relaxed) == 1) link_->UnwatchPeer();
   return true;
 }
 
@@ -379,18 +415,7 @@ ServerSession::Start ServerSession::BeginCall(const std::shared_ptr<ServerCall>&
       return step_down(s);
     }
   }
-  os::Nanos now = env_.clock->Now();
-  if (!link_->own_lease().valid(now)) {
-    if (absl::Status s =
-            link_->RenewAndWait(log::WriterState::kOpen, absl::Nanoseconds(term_ / 2));
-        !s.ok()) {
-      return step_down(s);
-    }
-    now = env_.clock->Now();
-    if (!link_->own_lease().valid(now)) {
-      return step_down(absl::UnavailableError("the server could not renew its lease in time"));
-    }
-  }
+  const os::Nanos now = env_.clock->Now();
   if (call->expired(now)) {
     {
       absl::MutexLock lock(&mu_);
@@ -406,13 +431,14 @@ ServerSession::Start ServerSession::BeginCall(const std::shared_ptr<ServerCall>&
     Flush();
     return Start::kAnswered;
   }
+  // The lease as it is now, after the acknowledgement: a renewal would hide that it had lapsed.
+  if (now - link_->last_look() > term_ / 2 || !link_->own_lease().valid(now)) Doubt();
+  if (!in_doubt_.load(std::memory_order_relaxed)) return Start::kRun;
   absl::MutexLock lock(&mu_);
-  if (now - link_->last_look() > term_ / 2 || probation_.load(std::memory_order_relaxed)) {
-    if (!probation_.exchange(true, std::memory_order_relaxed)) probation_counter_ = 0;
-    held_.push_back(call);
-    return Start::kHeld;
-  }
-  return Start::kRun;
+  if (ended()) return Start::kDropped;
+  if (!in_doubt_.load(std::memory_order_relaxed)) return Start::kRun;  // resolved meanwhile
+  held_.push_back(call);
+  return Start::kHeld;
 }
 
 void ServerSession::EndCall(const std::shared_ptr<ServerCall>& call) {
@@ -501,7 +527,7 @@ void ServerSession::End(wire::Goodbye::Cause cause, const std::string& detail,
     link_->SendControl(log::FrameType::kGoodbye, 0, 0, goodbye.SerializeAsString());
   }
   if (client_gone) client_closed_ = true;
-  link_->WatchPeer(false);
+  link_->UnwatchPeer();
   link_->Renew(log::WriterState::kClosed).IgnoreError();
   host_->OnSessionEnded(this, client_gone);
 }

@@ -122,8 +122,12 @@ class ServerSession final : public link::Pollable,
               int32_t reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Open(uint64_t id, std::shared_ptr<ServerCall> call) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool Close(uint64_t id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // docs/protocol.md, section 4: after a gap or a lapse of the own lease the session is in doubt,
+  // and calls are held until the client is known to wait for them still.
   void CheckGap(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
-  void CheckProbation(std::vector<std::shared_ptr<ServerCall>>* ready) ABSL_LOCKS_EXCLUDED(mu_);
+  void Doubt() ABSL_LOCKS_EXCLUDED(mu_);
+  void ResolveDoubt(log::AlignedBuffer* buffer,
+                    std::vector<std::shared_ptr<ServerCall>>* ready) ABSL_LOCKS_EXCLUDED(mu_);
 
   const os::Environment env_;
   SessionHost* const host_;
@@ -142,13 +146,16 @@ class ServerSession final : public link::Pollable,
   wait::PollSchedule schedule_;  // of whoever polls
   // Of whoever polls: since when the client's lease counter has stood still.
   uint64_t idle_counter_ = 0;
+  // The client's counter when the doubt's renewal had come back; 0: not yet read.
+  std::atomic<uint64_t> doubt_counter_{0};
+  std::atomic<os::Nanos> doubt_renewed_{0};
   os::Nanos idle_since_ = 0;
 
   std::atomic<bool> ended_{false};
   std::atomic<bool> client_closed_{false};
   std::atomic<bool> retired_{false};
   std::atomic<int> open_{0};
-  std::atomic<bool> probation_{false};
+  std::atomic<bool> in_doubt_{false};
 
   absl::Mutex mu_;
   absl::flat_hash_map<uint64_t, std::shared_ptr<ServerCall>> calls_ ABSL_GUARDED_BY(mu_);
@@ -158,9 +165,9 @@ class ServerSession final : public link::Pollable,
   uint64_t last_call_ ABSL_GUARDED_BY(mu_) = 0;
   // Read, and to be dispatched when the poll is over.
   std::vector<std::shared_ptr<ServerCall>> ready_ ABSL_GUARDED_BY(mu_);
-  // Held back since a gap, until the client's lease moves from this counter.
+  // Held back while the session is in doubt.
   std::vector<std::shared_ptr<ServerCall>> held_ ABSL_GUARDED_BY(mu_);
-  uint64_t probation_counter_ ABSL_GUARDED_BY(mu_) = 0;
+  os::Nanos look_before_ ABSL_GUARDED_BY(mu_) = 0;
   bool answers_ ABSL_GUARDED_BY(mu_) = false;  // Answer() has sent something
   bool goodbye_ ABSL_GUARDED_BY(mu_) = false;
 };

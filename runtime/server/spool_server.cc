@@ -217,11 +217,11 @@ void SpoolServer::HousekeepOnce() {
   RemoveEnded(now);
   EmptyGraves(/*all=*/false);
   for (auto it = forget_verdicts_.begin(); it != forget_verdicts_.end();) {
-    if (now < it->second) {
+    // Kept as long as the client's half is there.
+    if (now < it->second || !directory_->Forget(it->first)) {
       ++it;
       continue;
     }
-    directory_->Forget(it->first);
     it = forget_verdicts_.erase(it);
   }
   if (now >= next_collection_) {
@@ -241,7 +241,8 @@ void SpoolServer::LookIntoInbox() {
       absl::MutexLock lock(&mu_);
       if (sessions_.count(id) > 0) continue;
     }
-    if (forget_verdicts_.count(id) > 0) continue;
+    // Dealt with already: a listing may show a name again.
+    if (forget_verdicts_.count(id) > 0 || graves_.count(id) > 0) continue;
     Accept(id);
     last_arrival_ = env_.clock->Now();
   }
@@ -369,7 +370,7 @@ void SpoolServer::EmptyGraves(bool all) {
 void SpoolServer::Collect() {
   const auto removed = collector_->Collect(directory_->id(), [this](const std::string& id) {
     absl::MutexLock lock(&mu_);
-    return sessions_.count(id) > 0 || forget_verdicts_.count(id) > 0;
+    return sessions_.count(id) > 0;
   });
   for (const std::string& path : removed) {
     options_.log->Log(LogLevel::kInfo, absl::StrCat("removed what a dead process left: ", path));

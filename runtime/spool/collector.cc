@@ -8,6 +8,7 @@
 #include "spoolrpc/log/log_file.h"
 #include "spoolrpc/os/file.h"
 #include "spoolrpc/spool/record_file.h"
+#include "spoolrpc/spool/server_directory.h"
 
 namespace spoolrpc::spool {
 namespace {
@@ -49,9 +50,20 @@ void Collector::CollectServers(const std::string& own_server_id) {
     if (server.liveness == os::Liveness::kDead ||
         Expired(server.id, Join(server.directory, kLease), server.record->lease_term_ns(),
                 kTermsOfServer)) {
-      // Renamed first, so that nobody finds half a server.
-      const std::string grave = spool_->TemporaryPath(spool_->servers());
-      if (os::Rename(spool_->env().calls, server.directory, grave).ok()) Remove(grave);
+      removed_.push_back(server.directory);
+      RemoveServerFiles(*spool_, server.directory);
+    }
+  }
+  // What could not be removed so far has no record any more.
+  os::SystemCalls* const calls = spool_->env().calls;
+  const auto names = os::ListDirectory(calls, spool_->servers());
+  if (!names.ok()) return;
+  for (const std::string& name : *names) {
+    std::string id;
+    if (!ParseIdName(name, &id) || id == own_server_id) continue;
+    const std::string directory = Join(spool_->servers(), name);
+    if (absl::IsNotFound(os::StatPath(calls, Join(directory, kRecord)).status())) {
+      RemoveServerFiles(*spool_, directory);
     }
   }
 }
@@ -75,7 +87,7 @@ void Collector::CollectSessions(const std::string& own_server_id, ServesFn serve
       if (serves(id)) continue;
       // Its client may have died before it announced the session.
     } else if (record.server_id().size() == kIdSize &&
-               os::StatPath(calls, spool_->server(record.server_id())).ok()) {
+               os::StatPath(calls, Join(spool_->server(record.server_id()), kRecord)).ok()) {
       continue;  // that server sees to it
     }
     const os::Liveness client = spool_->env().host->Look(ToProcessId(record.process()));
@@ -131,8 +143,9 @@ void Collector::CollectTemporaries(const std::string& directory) {
 
 std::vector<std::string> Collector::Collect(const std::string& own_server_id, ServesFn serves) {
   removed_.clear();
-  CollectServers(own_server_id);
+  // Sessions first, then the servers that had to keep a verdict for them.
   CollectSessions(own_server_id, serves);
+  CollectServers(own_server_id);
   if (!own_server_id.empty()) {
     CollectVerdicts(own_server_id, serves);
     CollectTemporaries(spool_->server(own_server_id));

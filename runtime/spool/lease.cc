@@ -34,4 +34,16 @@ void LeaseObserver::OnLife(os::Nanos now) {
   last_reading_ = now;
 }
 
+void OwnLease::OnRenewed(os::Nanos began, os::Nanos ended) {
+  lapsed_ = !restart_ && (lapsed_ || ended - renewed_ >= term_ / 4 * 3);
+  restart_ = false;
+  renewed_ = began;
+}
+
+void OwnLease::OnUnwatched(os::Nanos now) {
+  restart_ = false;
+  lapsed_ = false;
+  renewed_ = std::max(renewed_, now);
+}
+
 }  // namespace spoolrpc::spool

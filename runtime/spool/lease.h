@@ -45,23 +45,35 @@ class LeaseObserver {
   os::Nanos last_reading_ = 0;
 };
 
-// One's own lease: may this side still act on it?
+// One's own lease: may this side still act on it? It has lapsed for good as soon as one renewal came
+// back too late after the one before: who watched it may have seen it expire in between, and a later
+// renewal would only hide that.
 class OwnLease {
  public:
   explicit OwnLease(os::Nanos term) : term_(term) {}
 
-  // A renewing write that began at `began` has been flushed.
-  void OnRenewed(os::Nanos began) { renewed_ = began; }
+  // A renewing write that began at `began` had been flushed at `ended`.
+  void OnRenewed(os::Nanos began, os::Nanos ended);
+  // Nobody watched the lease before `now`: as good as a renewal that began then.
+  void OnUnwatched(os::Nanos now);
+  // The next renewal makes it valid again, whatever was before.
+  void Restart() { restart_ = true; }
+
   // Renew from here on.
   bool due(os::Nanos now) const { return now - renewed_ >= term_ / 4; }
-  // Well within the term, so that nobody can have seen it expire: what the owner starts now, it may.
-  bool valid(os::Nanos now) const { return now - renewed_ < term_ / 4 * 3; }
+  // Well within the term, without a lapse, so that nobody can have seen it expire: what the owner
+  // starts now, it may.
+  bool valid(os::Nanos now) const {
+    return !lapsed_ && !restart_ && now - renewed_ < term_ / 4 * 3;
+  }
   os::Nanos renewed() const { return renewed_; }
   os::Nanos term() const { return term_; }
 
  private:
   const os::Nanos term_;
   os::Nanos renewed_ = -os::kNever / 2;
+  bool lapsed_ = true;
+  bool restart_ = false;
 };
 
 }  // namespace spoolrpc::spool

@@ -196,6 +196,23 @@ absl::Status ServerDirectory::MakeHalf(uint64_t log_capacity, AcceptedSession* s
   return absl::OkStatus();
 }
 
+absl::Status ServerDirectory::LookAgain(AcceptedSession* session, log::AlignedBuffer* buffer) {
+  os::SystemCalls* const calls = spool_->env().calls;
+  // The client's half is there now, after the verdict: so the verdict is the first, and no former one
+  // was removed. The first descriptor is closed before: NFS 4.2 may give out a dead file otherwise.
+  session->requests.reset();
+  if (spool_->network()) os::ListDirectory(calls, spool_->sessions()).status().IgnoreError();
+  auto requests = log::LogReader::Open(calls, session->paths.requests,
+                                       session->record.session_id(), log::Direction::kRequests,
+                                       geteuid(), spool_->access(), buffer);
+  if (!requests.ok()) {
+    return absl::CancelledError(absl::StrCat("session ", session->paths.client_half,
+                                             " is gone: ", requests.status().message()));
+  }
+  session->requests = *std::move(requests);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::unique_ptr<AcceptedSession>> ServerDirectory::Accept(
     const std::string& session_id, uint32_t slot, uint64_t log_capacity,
     uint64_t max_request_size, log::AlignedBuffer* buffer) {
@@ -232,6 +249,7 @@ absl::StatusOr<std::unique_ptr<AcceptedSession>> ServerDirectory::Accept(
     os::RemoveFile(calls, Join(Join(path_, kInbox), absl::StrCat(IdName(session_id), ".1")))
         .IgnoreError();
   }
+  if (status.ok()) status = LookAgain(session->get(), buffer);
   if (!status.ok()) {
     os::RemoveTree(calls, SessionPaths(*spool_, session_id, id()).server_half).IgnoreError();
     return status;
@@ -243,14 +261,42 @@ absl::StatusOr<std::unique_ptr<AcceptedSession>> ServerDirectory::Accept(
 bool ServerDirectory::Forget(const std::string& session_id) {
   os::SystemCalls* const calls = spool_->env().calls;
   const SessionPaths paths(*spool_, session_id, id());
-  os::RemoveFile(calls, paths.verdict).IgnoreError();
-  return os::RemoveTree(calls, paths.server_half).ok();
+  bool all = os::RemoveTree(calls, paths.server_half).ok();
+  if (spool_->network()) os::ListDirectory(calls, spool_->sessions()).status().IgnoreError();
+  if (absl::IsNotFound(os::StatPath(calls, paths.client_half).status())) {
+    os::RemoveFile(calls, paths.verdict).IgnoreError();
+  } else {
+    all = false;
+  }
+  return all;
 }
 
 void ServerDirectory::Remove() {
   lease_.reset();
   doorbell_.reset();
-  os::RemoveTree(spool_->env().calls, path_).IgnoreError();
+  RemoveServerFiles(*spool_, path_);
+}
+
+bool RemoveServerFiles(const Spool& spool, const std::string& directory) {
+  os::SystemCalls* const calls = spool.env().calls;
+  const auto names = os::ListDirectory(calls, directory);
+  if (!names.ok()) return absl::IsNotFound(names.status());
+  os::RemoveFile(calls, Join(directory, kRecord)).IgnoreError();
+  for (const std::string& name : *names) {
+    if (name != kVerdicts) os::RemoveTree(calls, Join(directory, name)).IgnoreError();
+  }
+  const std::string verdicts = Join(directory, kVerdicts);
+  if (spool.network()) os::ListDirectory(calls, spool.sessions()).status().IgnoreError();
+  if (const auto sessions = os::ListDirectory(calls, verdicts); sessions.ok()) {
+    for (const std::string& name : *sessions) {
+      if (absl::IsNotFound(os::StatPath(calls, Join(spool.sessions(), name)).status())) {
+        os::RemoveFile(calls, Join(verdicts, name)).IgnoreError();
+      }
+    }
+  }
+  os::RemoveDirectory(calls, verdicts).IgnoreError();
+  const absl::Status removed = os::RemoveDirectory(calls, directory);
+  return removed.ok() || absl::IsNotFound(removed);
 }
 
 }  // namespace spoolrpc::spool

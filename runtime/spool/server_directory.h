@@ -57,11 +57,11 @@ class ServerDirectory {
                                                           uint32_t slot, uint64_t log_capacity,
                                                           uint64_t max_request_size,
                                                           log::AlignedBuffer* buffer);
-  // Removes the server's half of a session and its verdict. False: something is left (a file that
-  // this host has open on NFS); try again later.
+  // Removes the server's half of a session, and once the client's half is gone the verdict. False:
+  // something is left (the client's half, or a file that this host has open on NFS); try again later.
   bool Forget(const std::string& session_id);
-  // Closes the server's own files and removes the whole directory; the doorbell must not be used any
-  // more.
+  // Closes the server's own files and removes the directory as far as RemoveServerFiles() may; the
+  // doorbell must not be used any more.
   void Remove();
 
   static constexpr uint32_t kNoSlot = UINT32_MAX;
@@ -70,6 +70,8 @@ class ServerDirectory {
   ServerDirectory(std::shared_ptr<const Spool> spool, ServerRecord record);
   absl::StatusOr<std::unique_ptr<AcceptedSession>> Inspect(const std::string& session_id,
                                                            log::AlignedBuffer* buffer);
+  // Opens the request log anew once the verdict stands.
+  absl::Status LookAgain(AcceptedSession* session, log::AlignedBuffer* buffer);
   absl::Status MakeHalf(uint64_t log_capacity, AcceptedSession* session);
 
   const std::shared_ptr<const Spool> spool_;
@@ -79,6 +81,11 @@ class ServerDirectory {
   std::unique_ptr<wait::Doorbell> doorbell_;
   std::unique_ptr<log::LogWriter> lease_;
 };
+
+// Removes what a server that is gone has left at `directory`: its record first, so that nobody finds
+// it any more, and verdicts only of sessions whose client's half is gone (docs/protocol.md, section 9).
+// False: something is left; try again later.
+bool RemoveServerFiles(const Spool& spool, const std::string& directory);
 
 }  // namespace spoolrpc::spool
 
