@@ -42,7 +42,7 @@ constexpr int kOpenDirectoryFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONB
 // Deeper than any tree of a spool. A hostile one costs a descriptor and a stack frame a level.
 constexpr int kMaxTreeDepth = 32;
 
-absl::Status GoneIsFine(absl::Status status) {
+absl::Status GoneIsFine(const absl::Status& status) {
   return absl::IsNotFound(status) ? absl::OkStatus() : status;
 }
 
@@ -237,7 +237,7 @@ absl::Status SyncDirectory(SystemCalls* calls, const std::string& path) {
       Retrying([&] { return calls->Open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0); });
   if (fd < 0) return ErrnoToStatus(-fd, "open", path);
   File directory(calls, fd, path);
-  const absl::Status synced = directory.Sync();
+  absl::Status synced = directory.Sync();
   // Some FUSE file systems have no fsync for directories; their entries are on the server at once.
   const int error = ErrnoOf(synced);
   if (error == EINVAL || error == ENOSYS || error == EOPNOTSUPP) return absl::OkStatus();
