@@ -8,6 +8,9 @@
 namespace spoolrpc::link {
 namespace {
 
+// A CONSUMED frame, and what it may have to skip at the ring's end.
+constexpr size_t kConsumedRoom = 2 * log::kFrameHeaderSize;
+
 char* PutHeader(const std::string& header, char* to) {
   const uint32_t size = static_cast<uint32_t>(header.size());
   memcpy(to, &size, sizeof(size));
@@ -24,6 +27,8 @@ void OutgoingQueue::AddControl(log::FrameType type, uint8_t flags, uint64_t call
     for (const Control& control : control_) {
       if (control.type == type) return;
     }
+    control_.push_front({type, flags, call, std::move(payload)});
+    return;
   }
   control_.push_back({type, flags, call, std::move(payload)});
 }
@@ -56,7 +61,10 @@ bool OutgoingQueue::WriteOne(log::LogWriter* writer, uint64_t consumed, Outgoing
 void OutgoingQueue::Pump(log::LogWriter* writer, uint64_t consumed) {
   while (!control_.empty()) {
     const Control& control = control_.front();
-    if (!writer->HasRoom(control.payload.size(), /*control=*/true)) return;
+    // Others leave room for a CONSUMED: with both rings full to the last byte, neither side could
+    // tell the other what it has taken.
+    const size_t spare = control.type == log::FrameType::kConsumed ? 0 : kConsumedRoom;
+    if (!writer->HasRoom(control.payload.size() + spare, /*control=*/true)) return;
     char* const to = writer->BeginFrame(control.payload.size());
     memcpy(to, control.payload.data(), control.payload.size());
     writer->EndFrame(control.type, control.flags, control.call, consumed);

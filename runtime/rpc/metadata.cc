@@ -20,12 +20,15 @@ bool ValueIsValid(const std::string& key, const std::string& value) {
   return true;
 }
 
+// Of a pair beside its key and value: three tags and their lengths, at most.
+constexpr size_t kPairOverhead = 12;
+
 }  // namespace
 
 absl::Status CheckMetadata(const Metadata& metadata) {
   size_t size = 0;
   for (const auto& [key, value] : metadata) {
-    size += key.size() + value.size();
+    size += key.size() + value.size() + kPairOverhead;
     if (!KeyIsValid(key)) {
       return absl::InvalidArgumentError(
           absl::StrCat("metadata key '", absl::CHexEscape(key),
@@ -39,7 +42,8 @@ absl::Status CheckMetadata(const Metadata& metadata) {
   }
   if (size > kMaxMetadataSize) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("metadata: ", size, " bytes, more than ", kMaxMetadataSize));
+        absl::StrCat("metadata: ", size, " bytes (each pair counts ", kPairOverhead,
+                     " beside its key and value), more than ", kMaxMetadataSize));
   }
   return absl::OkStatus();
 }

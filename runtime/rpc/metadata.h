@@ -16,11 +16,12 @@ using Metadata = std::multimap<std::string, std::string>;
 
 namespace rpc {
 
-// Keys and values of all pairs together; gRPC's own default is half of it.
-constexpr size_t kMaxMetadataSize = 16 * 1024;
+// All pairs together, as they are encoded: so much fits, with all else that heads a call, into the
+// smallest frame that a log may have (16 KiB).
+constexpr size_t kMaxMetadataSize = 14 * 1024;
 
 // INVALID_ARGUMENT if a key is not made of [a-z0-9_.-], or the value of a key without "-bin" has
-// anything but printable ASCII.
+// anything but printable ASCII; RESOURCE_EXHAUSTED if it is too much.
 absl::Status CheckMetadata(const Metadata& metadata);
 
 void EncodeMetadata(const Metadata& metadata,

@@ -52,8 +52,10 @@ absl::Status DecodeRecord(absl::string_view bytes, RecordKind kind,
   const uint16_t version = Load<uint16_t>(bytes, 8);
   if (version != kSpoolFormatVersion) {
     return absl::FailedPreconditionError(absl::StrCat("record: format version ", version,
-                                                      ", this software knows ",
-                                                      kSpoolFormatVersion));
+                                                      ", this software (", kSoftwareVersion,
+                                                      ") knows ", kSpoolFormatVersion,
+                                                      "; use the newer software, or another "
+                                                      "spool"));
   }
   if (*found != kind) {
     return absl::DataLossError(absl::StrCat("record: kind ", static_cast<int>(*found),
