@@ -95,11 +95,23 @@ void ClientSession::Start(ClientCall* call) {
       call->done.store(true, std::memory_order_release);
       return;
     }
+    const auto it = method_ids_
+                        .emplace(call->method->full_name,
+                                 MethodId{static_cast<uint32_t>(method_ids_.size() + 1), false})
+                        .first;
+    header.set_method_id(it->second.id);
+    if (!it->second.told) header.set_method(call->method->full_name);
+    if (link::kHeaderSizeField + header.ByteSizeLong() + 16 > link_->max_single()) {
+      call->status = rpc::TransportError(
+          absl::StatusCode::kResourceExhausted, ErrorInfo::MESSAGE_TOO_LARGE,
+          absl::StrCat("metadata and method name take ", header.ByteSizeLong(),
+                       " bytes, more than the ", link_->max_single(),
+                       " of the request log's frames; raise ChannelOptions.log_capacity"),
+          false, call->method->full_name);
+      call->done.store(true, std::memory_order_release);
+      return;
+    }
     call->id = next_call_++;
-    const auto [it, fresh] =
-        method_ids_.emplace(call->method->full_name, static_cast<uint32_t>(method_ids_.size() + 1));
-    header.set_method_id(it->second);
-    if (fresh) header.set_method(call->method->full_name);
     if (link::kHeaderSizeField + header.ByteSizeLong() + 16 + call->request_size >
         link_->max_single()) {
       header.set_message_size(call->request_size);
@@ -111,6 +123,8 @@ void ClientSession::Start(ClientCall* call) {
     }
     call->position = link_->SendMessage(log::FrameType::kCall, 0, call->id, header, call->request,
                                         call->request_size);
+    // What still waits for room may yet be taken back, and its method's name with it.
+    if (!it->second.told) it->second.told = !link_->backlogged();
     // From when the server can know of the call.
     if (first) link_->WatchPeer(call->position + 1);
   }
@@ -158,7 +172,11 @@ void ClientSession::Wait(ClientCall* call) {
 }
 
 void ClientSession::HandOver() {
-  if (!sleeping_.empty()) sleeping_.front()->ended.SignalAll();
+  for (ClientCall* const call : sleeping_) {
+    if (call->done.load(std::memory_order_relaxed)) continue;  // awake already, and on its way out
+    call->ended.SignalAll();
+    return;
+  }
 }
 
 void ClientSession::Lead(ClientCall* call) {
@@ -251,8 +269,9 @@ void ClientSession::Finish(ClientCall* call, absl::Status status, bool resend) {
   call->status = std::move(status);
   call->resend = resend;
   if (open_.fetch_sub(1, std::memory_order_relaxed) == 1) link_->UnwatchPeer();
-  call->done.store(true, std::memory_order_release);
   call->ended.SignalAll();
+  // The last of it: the caller may see this without the lock, and be gone with its call.
+  call->done.store(true, std::memory_order_release);
 }
 
 // ---------------------------------------------------------------- frames

@@ -96,6 +96,12 @@ class ClientSession final : public link::Pollable,
   absl::Status OnGoodbye(const log::Frame& frame) ABSL_LOCKS_EXCLUDED(mu_);
   // One poll, and what follows from how it ended.
   int PollOnce(bool force, log::AlignedBuffer* buffer) ABSL_LOCKS_EXCLUDED(mu_);
+  // The number that stands for a method on this session, and whether a CALL that says so is in the
+  // log. Until one is, each says it.
+  struct MethodId {
+    uint32_t id;
+    bool told;
+  };
   // How much is known of what the server took, when a session is lost.
   struct Knowledge {
     // The server took nothing from this position of the request log on; 0: not known.
@@ -131,7 +137,7 @@ class ClientSession final : public link::Pollable,
   absl::Mutex mu_;
   uint64_t next_call_ ABSL_GUARDED_BY(mu_) = 1;
   absl::flat_hash_map<uint64_t, ClientCall*> calls_ ABSL_GUARDED_BY(mu_);
-  absl::flat_hash_map<const char*, uint32_t> method_ids_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_map<const char*, MethodId> method_ids_ ABSL_GUARDED_BY(mu_);
   // Calls whose callers sleep while another caller reads.
   std::list<ClientCall*> sleeping_ ABSL_GUARDED_BY(mu_);
   // For the caller that leads.

@@ -253,7 +253,8 @@ absl::Status ServerSession::OnCall(const log::Frame& frame) {
   last_call_ = frame.call;
   if (!header.method().empty()) {
     if (method_names_.size() >= kMaxMethodNames || header.method().size() > kMaxMethodName ||
-        !method_names_.emplace(header.method_id(), header.method()).second) {
+        method_names_.emplace(header.method_id(), header.method()).first->second !=
+            header.method()) {
       return absl::DataLossError(absl::StrCat("read ", link_->read_path(), ": call ", frame.call,
                                               " defines a bad method number ",
                                               header.method_id()));
