@@ -311,7 +311,8 @@ absl::Status ServerSession::OnCall(const log::Frame& frame) {
     Close(frame.call);
     Answer(frame.call,
            absl::ResourceExhaustedError(absl::StrCat(
-               name->second, ": too many large requests of this session are under way")),
+               name->second,
+               ": too many large requests of this session are under way; send fewer at once")),
            wire::NOT_STARTED_QUEUE_FULL, 0);
     return absl::OkStatus();
   }
@@ -326,8 +327,9 @@ absl::Status ServerSession::OnData(const log::Frame& frame) {
   const auto it = partial_.find(frame.call);
   if (it == partial_.end()) return absl::OkStatus();  // of a call that was answered already
   Partial& partial = it->second;
-  const bool fits = partial.bytes->Add(frame.payload) &&
-                    partial_bytes_ + frame.payload.size() <= max_request_size_ + kPartialSlack;
+  const bool crowded =
+      partial_bytes_ + frame.payload.size() > max_request_size_ + kPartialSlack;
+  const bool fits = partial.bytes->Add(frame.payload) && !crowded;
   partial_bytes_ += frame.payload.size();
   const bool last = (frame.flags & log::kMore) == 0;
   if (fits && !last) return absl::OkStatus();
@@ -339,6 +341,14 @@ absl::Status ServerSession::OnData(const log::Frame& frame) {
     return absl::OkStatus();
   }
   Close(frame.call);
+  if (!whole.bytes->overflowed()) {
+    Answer(frame.call,
+           absl::ResourceExhaustedError(absl::StrCat(
+               whole.call->method()->info().full_name,
+               ": too many large requests of this session are under way; send fewer at once")),
+           wire::NOT_STARTED_QUEUE_FULL, 0);
+    return absl::OkStatus();
+  }
   Answer(frame.call,
          absl::ResourceExhaustedError(absl::StrCat(whole.call->method()->info().full_name,
                                                    ": the request is larger than the ",

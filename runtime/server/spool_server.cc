@@ -405,12 +405,13 @@ void SpoolServer::Drain(absl::Time deadline) {
     dispatcher_->WaitIdle(absl::InfiniteFuture());
   }
   for (const auto& session : Sessions()) session->End(wire::Goodbye::DRAINED, "", false);
-  // The clients are given a moment to read the goodbye before their files go.
+  // The clients are given a moment to read the goodbye before their files go. On a local file system
+  // they can still read it then: they have them open.
   const absl::Time goodbye = absl::Now() + kDrainGoodbyeTime;
   while (absl::Now() < goodbye) {
     bool all = true;
     for (const auto& session : Sessions()) {
-      all = all && (session->client_closed() || session->client().pid == 0);
+      all = all && (session->client_closed() || !spool_->network());
     }
     if (all) break;
     poll(nullptr, 0, 2);
