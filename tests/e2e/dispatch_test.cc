@@ -1,0 +1,220 @@
+// Who runs when: workers, queues, and that a long handler holds nobody up.
+#include <algorithm>
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "tests/e2e/fixture.h"
+
+namespace spoolrpc::e2e {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::HasCode;
+using testing::StatusIs;
+
+class DispatchTest : public BothTransports {};
+SPOOLRPC_BOTH_TRANSPORTS(DispatchTest);
+
+Text Number(int64_t number) {
+  Text text;
+  text.set_number(number);
+  return text;
+}
+
+TEST_P(DispatchTest, OneWorkerSerializes) {
+  std::atomic<int> running{0};
+  std::atomic<int> most{0};
+  ProbeService service;
+  service.handler = [&](ServerContext*, const Text* request, Text*) {
+    const int now = ++running;
+    int seen = most;
+    while (now > seen && !most.compare_exchange_weak(seen, now)) {
+    }
+    // Some short and some long, so that both ways of running a handler are taken.
+    if (request->number() % 10 == 0) absl::SleepFor(absl::Milliseconds(3));
+    --running;
+    return absl::OkStatus();
+  };
+  const auto server = Serve(&service, [](ServerBuilder* b) { b->set_workers(1); });
+  const auto channel = Connect();
+  InThreads(16, [&](int thread) {
+    const auto stub = Probe::NewStub(channel);
+    for (int i = 0; i < 50; ++i) {
+      ClientContext context;
+      Text reply;
+      EXPECT_OK(stub->Run(&context, Number(thread + i), &reply));
+    }
+  });
+  EXPECT_EQ(most, 1);
+}
+
+TEST_P(DispatchTest, AsManyAtOnceAsThereAreWorkersAndNoMore) {
+  Gate gate;
+  ProbeService service;
+  service.handler = [&](ServerContext*, const Text*, Text*) {
+    gate.Pass();
+    return absl::OkStatus();
+  };
+  const auto server = Serve(&service, [](ServerBuilder* b) { b->set_workers(4); });
+  const auto stub = Probe::NewStub(Connect());
+  std::atomic<int> acknowledged{0};
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 12; ++i) {
+    callers.emplace_back([&] {
+      ClientContext context;
+      context.set_acknowledged_callback([&] { ++acknowledged; });
+      Text reply;
+      EXPECT_OK(stub->Run(&context, Text(), &reply));
+    });
+  }
+  EXPECT_TRUE(gate.AwaitArrived(4));
+  // All twelve are in the queue or running by now.
+  EXPECT_TRUE(Eventually([&] { return acknowledged == 12; }));
+  EXPECT_EQ(gate.arrived(), 4);
+  gate.Open();
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(gate.arrived(), 12);
+}
+
+TEST_P(DispatchTest, CallsStartInTheOrderOfTheirArrival) {
+  Gate gate;
+  absl::Mutex mu;
+  std::vector<int64_t> order;
+  ProbeService service;
+  service.handler = [&](ServerContext*, const Text* request, Text*) {
+    if (request->number() == 0) gate.Pass();
+    absl::MutexLock lock(&mu);
+    order.push_back(request->number());
+    return absl::OkStatus();
+  };
+  const auto server = Serve(&service, [](ServerBuilder* b) { b->set_workers(1); });
+  const auto stub = Probe::NewStub(Connect());
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 20; ++i) {
+    absl::Notification acknowledged;
+    callers.emplace_back([&, i] {
+      ClientContext context;
+      context.set_acknowledged_callback([&] { acknowledged.Notify(); });
+      Text reply;
+      EXPECT_OK(stub->Run(&context, Number(i), &reply));
+    });
+    // So that the next one is later.
+    ASSERT_TRUE(acknowledged.WaitForNotificationWithTimeout(kLong));
+  }
+  gate.Open();
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(order.size(), 20);
+  EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
+}
+
+TEST_P(DispatchTest, HandlerThatBlocksDoesNotDelayOthers) {
+  Gate gate;
+  ProbeService service;
+  service.handler = [&](ServerContext*, const Text* request, Text*) {
+    if (request->number() == 1) gate.Pass();
+    return absl::OkStatus();
+  };
+  const auto server = Serve(&service, [](ServerBuilder* b) { b->set_workers(4); });
+  const auto stub = Probe::NewStub(Connect());
+  const auto run = [&](int64_t number) {
+    ClientContext context;
+    Text reply;
+    EXPECT_OK(stub->Run(&context, Number(number), &reply));
+  };
+  // The method is known to be short, and so run where the log is read; then it is long for once.
+  for (int i = 0; i < 200; ++i) run(0);
+  std::vector<std::thread> blocked;
+  for (int i = 0; i < 3; ++i) {
+    blocked.emplace_back([&] { run(1); });
+    ASSERT_TRUE(gate.AwaitArrived(i + 1));
+    const absl::Time began = absl::Now();
+    for (int call = 0; call < 50; ++call) {
+      ClientContext context;
+      Text reply;
+      EXPECT_OK(stub->Echo(&context, Text(), &reply));
+      run(0);
+    }
+    // The handler blocks for as long as the test wants; what it must not cost is that.
+    EXPECT_LT(absl::Now() - began, kLong / 2);
+    EXPECT_EQ(gate.arrived(), i + 1);
+  }
+  gate.Open();
+  for (std::thread& thread : blocked) thread.join();
+}
+
+TEST_P(DispatchTest, FullQueueReturnsTheCallUnstarted) {
+  Gate gate;
+  std::atomic<int> started{0};
+  ProbeService service;
+  service.handler = [&](ServerContext*, const Text*, Text*) {
+    ++started;
+    gate.Pass();
+    return absl::OkStatus();
+  };
+  const auto server = Serve(&service, [](ServerBuilder* builder) {
+    builder->set_workers(1);
+    builder->set_max_queued_calls(2);
+  });
+  const auto stub = Probe::NewStub(Connect());
+  std::atomic<int> acknowledged{0};
+  std::atomic<int> well{0};
+  std::vector<std::thread> callers;
+  const auto call = [&] {
+    ClientContext context;
+    context.set_acknowledged_callback([&] { ++acknowledged; });
+    Text reply;
+    if (stub->Run(&context, Text(), &reply).ok()) ++well;
+  };
+  callers.emplace_back(call);
+  ASSERT_TRUE(gate.AwaitArrived(1));
+  for (int i = 0; i < 2; ++i) {
+    callers.emplace_back(call);
+    ASSERT_TRUE(Eventually([&] { return acknowledged == i + 2; }));
+  }
+  ClientContext context;
+  Text reply;
+  const absl::Status status = stub->Run(&context, Text(), &reply);
+  EXPECT_THAT(status,
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("/e2e.Probe/Run")));
+  EXPECT_EQ(ReasonOf(status), ErrorInfo::NOT_STARTED);
+  EXPECT_FALSE(GetErrorInfo(status)->may_have_executed());
+  gate.Open();
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(well, 3);
+  EXPECT_EQ(started, 3);
+  ClientContext after;
+  EXPECT_OK(stub->Run(&after, Text(), &reply));
+}
+
+TEST_P(DispatchTest, SlowHandlersOfOneClientDoNotDelayAnotherClient) {
+  Gate gate;
+  ProbeService service;
+  service.handler = [&](ServerContext*, const Text*, Text*) {
+    gate.Pass();
+    return absl::OkStatus();
+  };
+  const auto server = Serve(&service, [](ServerBuilder* b) { b->set_workers(3); });
+  const auto slow = Probe::NewStub(Connect());
+  const auto fast = Probe::NewStub(Connect());
+  std::vector<std::thread> blocked;
+  for (int i = 0; i < 2; ++i) {
+    blocked.emplace_back([&] {
+      ClientContext context;
+      Text reply;
+      EXPECT_OK(slow->Run(&context, Text(), &reply));
+    });
+  }
+  ASSERT_TRUE(gate.AwaitArrived(2));
+  for (int i = 0; i < 100; ++i) {
+    ClientContext context;
+    Text reply;
+    EXPECT_OK(fast->Echo(&context, Text(), &reply));
+  }
+  gate.Open();
+  for (std::thread& thread : blocked) thread.join();
+}
+
+}  // namespace
+}  // namespace spoolrpc::e2e

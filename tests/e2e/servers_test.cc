@@ -1,0 +1,313 @@
+// Several servers, and servers that come and go: calls find one, and none is lost on the way.
+#include <atomic>
+#include <filesystem>
+#include <set>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "tests/e2e/fixture.h"
+
+namespace spoolrpc::e2e {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::HasCode;
+
+class ServersTest : public BothTransports {
+ protected:
+  // Files and directories in the spool, logs left out.
+  int FilesLeft() const {
+    int count = 0;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(spool())) {
+      count += entry.path().string().find("/logs/") == std::string::npos;
+    }
+    return count;
+  }
+};
+SPOOLRPC_BOTH_TRANSPORTS(ServersTest);
+
+TEST_P(ServersTest, ClientMayComeFirst) {
+  const auto stub = Probe::NewStub(Connect());
+  absl::Status status;
+  Text reply;
+  std::thread caller([&] {
+    ClientContext context;
+    status = stub->Echo(&context, Say("early"), &reply);
+  });
+  absl::SleepFor(absl::Milliseconds(100));  // it is right whichever is first
+  ProbeService service;
+  const auto server = Serve(&service);
+  caller.join();
+  EXPECT_OK(status);
+  EXPECT_EQ(reply.text(), "early");
+}
+
+TEST_P(ServersTest, NobodyCreatesTheSpoolButAServer) {
+  ChannelOptions options = Options();
+  options.ack_timeout = absl::Milliseconds(100);
+  const auto stub = Probe::NewStub(Connect(options));
+  ClientContext context;
+  Text reply;
+  const absl::Status status = stub->Echo(&context, Say(""), &reply);
+  EXPECT_EQ(ReasonOf(status), ErrorInfo::NO_SERVER);
+  EXPECT_THAT(std::string(status.message()), HasSubstr(spool()));
+  EXPECT_FALSE(std::filesystem::exists(spool()));
+}
+
+TEST_P(ServersTest, CallThatEndedWithNoServerIsNotExecutedLater) {
+  ChannelOptions options = Options();
+  options.ack_timeout = absl::Milliseconds(100);
+  const auto stub = Probe::NewStub(Connect(options));
+  ClientContext context;
+  Text reply;
+  EXPECT_EQ(ReasonOf(stub->Run(&context, Say("late"), &reply)), ErrorInfo::NO_SERVER);
+  std::atomic<bool> late{false};
+  ProbeService service;
+  service.handler = [&](ServerContext*, const Text* request, Text*) {
+    if (request->text() == "late") late = true;
+    return absl::OkStatus();
+  };
+  const auto server = Serve(&service);
+  ClientContext next;
+  next.set_ack_timeout(kLong);
+  EXPECT_OK(stub->Run(&next, Say("next"), &reply));
+  EXPECT_FALSE(late);
+}
+
+TEST_P(ServersTest, CallsAreSpreadOverAllThatOfferTheService) {
+  std::atomic<int> calls[3] = {};
+  ProbeService services[3];
+  std::vector<std::unique_ptr<Server>> servers;
+  for (int i = 0; i < 3; ++i) {
+    services[i].handler = [&, i](ServerContext*, const Text*, Text*) {
+      ++calls[i];
+      return absl::OkStatus();
+    };
+    servers.push_back(Serve(&services[i]));
+  }
+  const auto stub = Probe::NewStub(Connect());
+  EXPECT_TRUE(Eventually([&] {
+    ClientContext context;
+    Text reply;
+    EXPECT_OK(stub->Run(&context, Say(""), &reply));
+    return calls[0] > 0 && calls[1] > 0 && calls[2] > 0;
+  }));
+  for (std::atomic<int>& count : calls) count = 0;
+  std::set<std::string> peers;
+  for (int i = 0; i < 30; ++i) {
+    ClientContext context;
+    Text reply;
+    ASSERT_OK(stub->Run(&context, Say(""), &reply));
+    peers.insert(context.peer());
+  }
+  EXPECT_EQ(peers.size(), 3);
+  for (const std::atomic<int>& count : calls) EXPECT_EQ(count, 10);
+}
+
+TEST_P(ServersTest, AServerThatComesLaterIsFound) {
+  std::atomic<int> calls{0};
+  ProbeService first;
+  ProbeService second;
+  second.handler = [&](ServerContext*, const Text*, Text*) {
+    ++calls;
+    return absl::OkStatus();
+  };
+  const auto one = Serve(&first);
+  const auto stub = Probe::NewStub(Connect());
+  ClientContext context;
+  Text reply;
+  ASSERT_OK(stub->Run(&context, Say(""), &reply));
+  const auto two = Serve(&second);
+  EXPECT_TRUE(Eventually([&] {
+    ClientContext again;
+    EXPECT_OK(stub->Run(&again, Say(""), &reply));
+    return calls > 0;
+  }));
+}
+
+TEST_P(ServersTest, DrainSendsQueuedCallsElsewhereAndFinishesRunningOnes) {
+  Gate gate;
+  std::atomic<int> by_first{0};
+  std::atomic<int> by_second{0};
+  ProbeService first;
+  first.handler = [&](ServerContext*, const Text*, Text*) {
+    ++by_first;
+    gate.Pass();
+    return absl::OkStatus();
+  };
+  ProbeService second;
+  second.handler = [&](ServerContext*, const Text*, Text*) {
+    ++by_second;
+    return absl::OkStatus();
+  };
+  auto draining = Serve(&first, [](ServerBuilder* b) { b->set_workers(1); });
+  const auto stub = Probe::NewStub(Connect());
+  std::atomic<int> acknowledged{0};
+  std::atomic<int> well{0};
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 10; ++i) {
+    callers.emplace_back([&] {
+      ClientContext context;
+      context.set_acknowledged_callback([&] { ++acknowledged; });
+      Text reply;
+      const absl::Status status = stub->Run(&context, Say(""), &reply);
+      EXPECT_OK(status);
+      if (status.ok()) ++well;
+    });
+  }
+  ASSERT_TRUE(Eventually([&] { return acknowledged == 10; }));
+  ASSERT_TRUE(gate.AwaitArrived(1));
+  const auto other = Serve(&second);
+  std::thread shutdown([&] { draining->Shutdown(); });
+  // The nine that waited go to the other one, while the first still runs one.
+  EXPECT_TRUE(Eventually([&] { return well == 9; }));
+  EXPECT_EQ(by_second, 9);
+  gate.Open();
+  for (std::thread& caller : callers) caller.join();
+  shutdown.join();
+  EXPECT_EQ(well, 10);
+  EXPECT_EQ(by_first, 1);
+  EXPECT_EQ(by_second, 9);
+}
+
+TEST_P(ServersTest, ServersThatComeAndGoLoseNoCall) {
+  // Every call is executed exactly once, whatever server it meets.
+  absl::Mutex mu;
+  std::multiset<std::string> executed;
+  ProbeService service;
+  service.handler = [&](ServerContext*, const Text* request, Text* reply) {
+    {
+      absl::MutexLock lock(&mu);
+      executed.insert(request->text());
+    }
+    *reply = *request;
+    return absl::OkStatus();
+  };
+  std::unique_ptr<Server> server = Serve(&service);
+  const auto stub = Probe::NewStub(Connect());
+  std::atomic<bool> stop{false};
+  std::atomic<int> calls{0};
+  std::vector<std::thread> callers;
+  for (int thread = 0; thread < 8; ++thread) {
+    callers.emplace_back([&, thread] {
+      for (int i = 0; !stop; ++i) {
+        ClientContext context;
+        Text reply;
+        const std::string text = absl::StrCat(thread, "/", i);
+        EXPECT_OK(stub->Run(&context, Say(text), &reply));
+        EXPECT_EQ(reply.text(), text);
+        ++calls;
+      }
+    });
+  }
+  for (int round = 0; round < 8; ++round) {
+    const int before = calls;
+    EXPECT_TRUE(Eventually([&] { return calls > before + 20; }));
+    auto next = Serve(&service);
+    server->Shutdown();
+    server = std::move(next);
+  }
+  stop = true;
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(executed.size(), calls);
+  for (const std::string& text : executed) EXPECT_EQ(executed.count(text), 1) << text;
+}
+
+TEST_P(ServersTest, ShutdownCancelsWhatRunsAtItsDeadline) {
+  std::atomic<bool> cancelled{false};
+  Gate arrived;
+  arrived.Open();
+  ProbeService service;
+  service.handler = [&](ServerContext* context, const Text*, Text*) {
+    arrived.Pass();
+    cancelled = Eventually([&] { return context->IsCancelled(); });
+    return absl::OkStatus();
+  };
+  auto server = Serve(&service);
+  const auto stub = Probe::NewStub(Connect());
+  std::thread caller([&] {
+    ClientContext context;
+    Text reply;
+    EXPECT_OK(stub->Run(&context, Say(""), &reply));
+  });
+  ASSERT_TRUE(arrived.AwaitArrived(1));
+  server->Shutdown(absl::Now() + absl::Milliseconds(50));
+  EXPECT_TRUE(cancelled);
+  caller.join();
+  EXPECT_OK(server->Wait());
+  server->Shutdown();  // does nothing any more
+}
+
+TEST_P(ServersTest, CallsIssuedBeforeTheServerStartedMayBeDiscarded) {
+  std::atomic<int> calls{0};
+  ProbeService service;
+  service.handler = [&](ServerContext*, const Text*, Text*) {
+    ++calls;
+    return absl::OkStatus();
+  };
+  const auto stub = Probe::NewStub(Connect());
+  absl::Status status;
+  std::thread caller([&] {
+    ClientContext context;
+    Text reply;
+    status = stub->Run(&context, Say(""), &reply);
+  });
+  absl::SleepFor(absl::Milliseconds(500));  // the call is old when the server starts
+  const auto server = Serve(&service, [](ServerBuilder* b) { b->set_discard_pending(true); });
+  caller.join();
+  EXPECT_THAT(status, HasCode(absl::StatusCode::kUnavailable));
+  EXPECT_EQ(ReasonOf(status), ErrorInfo::DISCARDED);
+  EXPECT_FALSE(GetErrorInfo(status)->may_have_executed());
+  EXPECT_EQ(calls, 0);
+  ClientContext next;
+  Text reply;
+  EXPECT_OK(stub->Run(&next, Say(""), &reply));
+  EXPECT_EQ(calls, 1);
+}
+
+TEST_P(ServersTest, NothingIsLeftBehind) {
+  ProbeService service;
+  int before = 0;
+  for (int round = 0; round < 3; ++round) {
+    auto server = Serve(&service);
+    InThreads(4, [&](int) {
+      const auto stub = Probe::NewStub(Connect());
+      for (int i = 0; i < 5; ++i) {
+        ClientContext context;
+        Text reply;
+        EXPECT_OK(stub->Echo(&context, Say(""), &reply));
+      }
+    });
+    server->Shutdown();
+    if (round == 0) before = FilesLeft();
+    EXPECT_EQ(FilesLeft(), before);
+  }
+  // format, servers, sessions, logs.
+  EXPECT_EQ(before, 4);
+}
+
+TEST_P(ServersTest, QueryTellsWhatIsThere) {
+  ProbeService service;
+  auto server = Serve(&service);
+  const auto stub = Probe::NewStub(Connect());
+  for (int i = 0; i < 5; ++i) {
+    ClientContext context;
+    Text reply;
+    ASSERT_OK(stub->Echo(&context, Say(""), &reply));
+  }
+  ASSERT_OK_AND_ASSIGN(const SpoolStatus status, QuerySpool(spool()));
+  EXPECT_EQ(status.path, spool());
+  EXPECT_TRUE(status.problems.empty());
+  ASSERT_EQ(status.servers.size(), 1);
+  EXPECT_EQ(status.servers[0].state, ServerStatus::State::kServing);
+  EXPECT_EQ(status.servers[0].pid, getpid());
+  EXPECT_EQ(status.servers[0].services, std::vector<std::string>{"e2e.Probe"});
+  ASSERT_EQ(status.servers[0].sessions.size(), 1);
+  EXPECT_EQ(status.servers[0].sessions[0].client_pid, getpid());
+  server->Shutdown();
+  ASSERT_OK_AND_ASSIGN(const SpoolStatus after, QuerySpool(spool()));
+  EXPECT_TRUE(after.servers.empty());
+}
+
+}  // namespace
+}  // namespace spoolrpc::e2e

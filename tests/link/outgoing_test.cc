@@ -1,0 +1,156 @@
+// How messages are cut into frames, and in which order they go.
+#include "spoolrpc/link/outgoing.h"
+
+#include "tests/link/link_pair.h"
+#include "tests/testing/scratch_directory.h"
+
+namespace spoolrpc::link {
+namespace {
+
+using log::FrameType;
+
+class OutgoingTest : public ::testing::Test {
+ protected:
+  OutgoingTest() {
+    PairOptions options;
+    options.directory = scratch_.path();
+    log::FileAccess access;
+    writer_ = MakeWriter(options, os::Environment{}, scratch_ / "log", log::Direction::kRequests);
+    log::AlignedBuffer buffer(2 * 65536);
+    reader_ = *log::LogReader::Open(os::SystemCalls::Real(), scratch_ / "log", TestSessionId(),
+                                    log::Direction::kRequests, geteuid(), access, &buffer);
+  }
+
+  static Outgoing Message(FrameType type, uint64_t call, size_t size) {
+    Outgoing message;
+    message.type = type;
+    message.flags = type == FrameType::kReply ? log::kAcked : 0;
+    message.call = call;
+    if (type == FrameType::kCall) message.header = "header";
+    message.body = std::string(size, static_cast<char>('a' + call));
+    return message;
+  }
+
+  // Writes what the queue gives and reads it, all of which frees the ring again.
+  std::vector<Received> Pump(OutgoingQueue* queue) {
+    queue->Pump(writer_.get(), 0);
+    log::Batch batch;
+    writer_->TakeBatch(&batch);
+    EXPECT_OK(writer_->Write(batch));
+    std::vector<Received> frames;
+    log::AlignedBuffer buffer(2 * 65536);
+    for (;;) {
+      EXPECT_OK(reader_->Read(65536, &buffer));
+      log::Frame frame;
+      const size_t before = frames.size();
+      while (reader_->Next(&frame) == log::LogReader::Outcome::kFrame) {
+        frames.push_back({frame.type, frame.flags, frame.call, std::string(frame.payload)});
+      }
+      if (frames.size() == before) break;
+    }
+    writer_->OnConsumed(reader_->position());
+    return frames;
+  }
+
+  size_t max_payload() const { return writer_->max_payload(); }
+
+ private:
+  const testing::ScratchDirectory scratch_;
+  std::unique_ptr<log::LogWriter> writer_;
+  std::unique_ptr<log::LogReader> reader_;
+};
+
+TEST_F(OutgoingTest, CallIsHeadedByItsCallFrameAndGoesOnInData) {
+  OutgoingQueue queue;
+  queue.AddMessage(Message(FrameType::kCall, 1, 2 * max_payload()));
+  const auto frames = Pump(&queue);
+  ASSERT_EQ(frames.size(), 3);
+  EXPECT_EQ(frames[0].type, FrameType::kCall);
+  EXPECT_EQ(frames[0].flags, log::kMore);
+  EXPECT_EQ(frames[0].payload.substr(0, 10), std::string("\6\0\0\0header", 10));
+  EXPECT_EQ(frames[1].type, FrameType::kData);
+  EXPECT_EQ(frames[1].flags, log::kMore);
+  EXPECT_EQ(frames[2].type, FrameType::kData);
+  EXPECT_EQ(frames[2].flags, 0);
+  size_t size = 0;
+  for (const Received& frame : frames) size += frame.payload.size();
+  EXPECT_EQ(size, 2 * max_payload() + 10);
+  EXPECT_TRUE(queue.empty());
+}
+
+TEST_F(OutgoingTest, ReplyEndsWithItsReplyFrame) {
+  OutgoingQueue queue;
+  queue.AddMessage(Message(FrameType::kReply, 1, 2 * max_payload() + 1));
+  const auto frames = Pump(&queue);
+  ASSERT_EQ(frames.size(), 3);
+  EXPECT_EQ(frames[0].type, FrameType::kData);
+  EXPECT_EQ(frames[0].flags, log::kMore);
+  EXPECT_EQ(frames[1].type, FrameType::kData);
+  EXPECT_EQ(frames[2].type, FrameType::kReply);
+  EXPECT_EQ(frames[2].flags, log::kAcked);
+  EXPECT_EQ(frames[2].payload.size(), 1);
+}
+
+TEST_F(OutgoingTest, ExactFitIsOneFrame) {
+  OutgoingQueue queue;
+  queue.AddMessage(Message(FrameType::kReply, 1, max_payload()));
+  const auto frames = Pump(&queue);
+  ASSERT_EQ(frames.size(), 1);
+  EXPECT_EQ(frames[0].type, FrameType::kReply);
+  EXPECT_EQ(frames[0].flags, log::kAcked);
+}
+
+TEST_F(OutgoingTest, MessagesTakeTurns) {
+  OutgoingQueue queue;
+  queue.AddMessage(Message(FrameType::kCall, 1, 2 * max_payload()));
+  queue.AddMessage(Message(FrameType::kCall, 2, 10));
+  queue.AddMessage(Message(FrameType::kCall, 3, 10));
+  std::vector<uint64_t> order;
+  for (const Received& frame : Pump(&queue)) order.push_back(frame.call);
+  EXPECT_EQ(order, (std::vector<uint64_t>{1, 2, 3, 1, 1}));
+}
+
+TEST_F(OutgoingTest, ControlFramesGoFirst) {
+  OutgoingQueue queue;
+  queue.AddMessage(Message(FrameType::kCall, 1, 10));
+  queue.AddControl(FrameType::kCancel, 0, 7, "");
+  const auto frames = Pump(&queue);
+  ASSERT_EQ(frames.size(), 2);
+  EXPECT_EQ(frames[0].type, FrameType::kCancel);
+  EXPECT_EQ(frames[1].type, FrameType::kCall);
+}
+
+TEST_F(OutgoingTest, OneConsumedIsEnough) {
+  OutgoingQueue queue;
+  for (int i = 0; i < 5; ++i) queue.AddControl(FrameType::kConsumed, 0, 0, "");
+  EXPECT_EQ(Pump(&queue).size(), 1);
+}
+
+TEST_F(OutgoingTest, RemoveTellsWhetherItHadBegun) {
+  OutgoingQueue queue;
+  queue.AddMessage(Message(FrameType::kCall, 1, 6 * max_payload()));
+  queue.AddMessage(Message(FrameType::kCall, 2, 6 * max_payload()));
+  Pump(&queue);  // as much as the ring takes: both have begun
+  queue.AddMessage(Message(FrameType::kCall, 3, 10));
+  bool found = false;
+  EXPECT_FALSE(queue.Remove(1, &found));
+  EXPECT_TRUE(found);
+  EXPECT_TRUE(queue.Remove(3, &found));
+  EXPECT_TRUE(found);
+  queue.Remove(3, &found);
+  EXPECT_FALSE(found);
+  EXPECT_EQ(queue.messages(), 1);
+}
+
+TEST_F(OutgoingTest, EmptyMessageIsOneFrame) {
+  OutgoingQueue queue;
+  queue.AddMessage(Message(FrameType::kCall, 1, 0));
+  queue.AddMessage(Message(FrameType::kReply, 2, 0));
+  const auto frames = Pump(&queue);
+  ASSERT_EQ(frames.size(), 2);
+  EXPECT_EQ(frames[0].flags, 0);
+  EXPECT_EQ(frames[1].payload, "");
+}
+
+}  // namespace
+}  // namespace spoolrpc::link
