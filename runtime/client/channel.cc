@@ -106,12 +106,16 @@ absl::Status Channel::BlockingUnaryCall(const MethodInfo& method, ClientContext*
     call.began = began;
     call.deadline = deadline;
     call.ack_deadline = ack_deadline;
-    const auto cancelled = [&] { return call.context.cancelled(); };
-    call.context.SetCancelHook([this] { pool_->WakeAll(); });
-    const auto session = pool_->Get(service, std::min(deadline, ack_deadline), cancelled);
-    call.context.SetCancelHook(nullptr);
-    if (!session.ok()) return NoSession(session.status(), call, clock->Now(), path_);
-    (*session)->Run(&call);
+    std::shared_ptr<client::ClientSession> session = pool_->TryGet(service);
+    if (session == nullptr) {
+      call.context.SetCancelHook([this] { pool_->WakeAll(); });
+      auto found = pool_->Get(service, std::min(deadline, ack_deadline),
+                              [&] { return call.context.cancelled(); });
+      call.context.SetCancelHook(nullptr);
+      if (!found.ok()) return NoSession(found.status(), call, clock->Now(), path_);
+      session = *std::move(found);
+    }
+    session->Run(&call);
     if (!call.resend) return std::move(call.status);
   }
 }

@@ -34,6 +34,8 @@ struct ClientCall {
   os::Nanos deadline = os::kNever;
   os::Nanos ack_deadline = os::kNever;
 
+  bool cancel_wakes = false;  // of the thread that waits
+
   uint64_t id = 0;
   // From which position of the request log on its CALL lies.
   uint64_t position = 0;

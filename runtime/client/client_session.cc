@@ -137,13 +137,6 @@ void ClientSession::Start(ClientCall* call) {
 }
 
 void ClientSession::Wait(ClientCall* call) {
-  if (!call->done.load(std::memory_order_acquire)) {
-    call->context.SetCancelHook([this, call] {
-      absl::MutexLock lock(&mu_);
-      call->ended.SignalAll();
-      own_bell_->Wake();
-    });
-  }
   while (!call->done.load(std::memory_order_acquire)) {
     const os::Nanos now = env_.clock->Now();
     const os::Nanos until = call->acknowledged.load(std::memory_order_acquire)
@@ -160,6 +153,7 @@ void ClientSession::Wait(ClientCall* call) {
       HandOver();
       continue;
     }
+    LetCancelWake(call);
     absl::MutexLock lock(&mu_);
     if (call->done.load(std::memory_order_relaxed) || call->context.cancelled()) continue;
     const auto place = sleeping_.insert(sleeping_.end(), call);
@@ -168,7 +162,17 @@ void ClientSession::Wait(ClientCall* call) {
     call->ended.WaitWithTimeout(&mu_, absl::Nanoseconds(most));
     sleeping_.erase(place);
   }
-  call->context.SetCancelHook(nullptr);
+  if (call->cancel_wakes) call->context.SetCancelHook(nullptr);
+}
+
+void ClientSession::LetCancelWake(ClientCall* call) {
+  if (call->cancel_wakes) return;
+  call->cancel_wakes = true;
+  call->context.SetCancelHook([this, call] {
+    absl::MutexLock lock(&mu_);
+    call->ended.SignalAll();
+    own_bell_->Wake();
+  });
 }
 
 void ClientSession::HandOver() {
@@ -198,15 +202,17 @@ void ClientSession::Lead(ClientCall* call) {
                                 ? call->deadline
                                 : std::min(call->deadline, call->ack_deadline);
     if (now >= until) return;
-    Doze(seen, until);
+    Doze(call, seen, until);
     // What nobody rang for is found all the same, a little later.
     force = own_bell_->counter() == seen;
   }
 }
 
-void ClientSession::Doze(uint32_t seen, os::Nanos until) {
+void ClientSession::Doze(ClientCall* call, uint32_t seen, os::Nanos until) {
   os::Nanos now = env_.clock->Now();
   if (!link_->bells_trusted()) {
+    LetCancelWake(call);
+    if (call->context.cancelled()) return;
     const os::Nanos next = std::min({until, schedule_.Next(now), link_->next_head_reading()});
     own_bell_->Sleep(seen, next - now);
     return;
@@ -226,6 +232,8 @@ void ClientSession::Doze(uint32_t seen, os::Nanos until) {
     } while (now < end);
     spin_.OnSpin(false);
   }
+  LetCancelWake(call);
+  if (call->context.cancelled()) return;
   const os::Nanos next = std::min({until, now + term_ / 4, link_->next_head_reading()});
   own_bell_->Sleep(seen, next - now);
 }

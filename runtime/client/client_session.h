@@ -81,7 +81,9 @@ class ClientSession final : public link::Pollable,
   // Reads the log until `call` is done or its time is up; the caller has TryBeginPoll().
   void Lead(ClientCall* call) ABSL_LOCKS_EXCLUDED(mu_);
   // Sleeps or spins until something may have come.
-  void Doze(uint32_t seen, os::Nanos until);
+  void Doze(ClientCall* call, uint32_t seen, os::Nanos until);
+  // From here on ClientContext::TryCancel() wakes whoever waits for the call; before it sleeps.
+  void LetCancelWake(ClientCall* call) ABSL_LOCKS_EXCLUDED(mu_);
   // The next waiting call reads from here on.
   void HandOver() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void GiveUp(ClientCall* call, os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);

@@ -83,6 +83,11 @@ std::shared_ptr<ClientSession> SessionPool::Pick(absl::string_view service) {
   return nullptr;
 }
 
+std::shared_ptr<ClientSession> SessionPool::TryGet(absl::string_view service) {
+  absl::MutexLock lock(&mu_);
+  return Pick(service);
+}
+
 absl::StatusOr<std::shared_ptr<ClientSession>> SessionPool::Get(
     absl::string_view service, os::Nanos deadline, const std::function<bool()>& cancelled) {
   absl::MutexLock lock(&mu_);

@@ -27,6 +27,9 @@ class SessionPool {
   // Closes all sessions.
   ~SessionPool();
 
+  // A session with a server that offers `service`, in turn if there are several; null if there is none
+  // at the moment.
+  std::shared_ptr<ClientSession> TryGet(absl::string_view service) ABSL_LOCKS_EXCLUDED(mu_);
   // A session with a server that offers `service`, in turn if there are several. Waits for one until
   // `deadline`: then DEADLINE_EXCEEDED, whose message says what was found instead. Any other error
   // says at once why the spool cannot be used.
