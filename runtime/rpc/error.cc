@@ -9,14 +9,36 @@ namespace rpc {
 const char kErrorInfoUrl[] = "type.googleapis.com/spoolrpc.ErrorInfo";
 const char kRpcStatusUrl[] = "type.googleapis.com/google.rpc.Status";
 
+std::string ToUtf8(absl::string_view text) {
+  std::string valid(text);
+  for (size_t i = 0; i < text.size();) {
+    const unsigned char first = text[i];
+    const size_t length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2
+                          : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+    bool good = length > 0 && i + length <= text.size();
+    for (size_t j = 1; good && j < length; ++j) {
+      good = (static_cast<unsigned char>(text[i + j]) & 0xc0) == 0x80;
+    }
+    if (good && length > 2) {
+      // Overlong forms, surrogates, and what lies beyond the last code point.
+      const unsigned char second = text[i + 1];
+      good = !(first == 0xe0 && second < 0xa0) && !(first == 0xed && second > 0x9f) &&
+             !(first == 0xf0 && second < 0x90) && !(first == 0xf4 && second > 0x8f);
+    }
+    if (!good) valid[i] = '?';
+    i += good ? length : 1;
+  }
+  return valid;
+}
+
 absl::Status TransportError(absl::StatusCode code, ErrorInfo::Reason reason,
                             absl::string_view message, bool may_have_executed,
                             absl::string_view method, absl::string_view path) {
   ErrorInfo info;
   info.set_reason(reason);
   info.set_may_have_executed(may_have_executed);
-  info.set_method(std::string(method));
-  info.set_path(std::string(path));
+  info.set_method(ToUtf8(method));
+  info.set_path(ToUtf8(path));
   absl::Status status(code, method.empty() ? std::string(message)
                                            : absl::StrCat(method, ": ", message));
   status.SetPayload(kErrorInfoUrl, absl::Cord(info.SerializeAsString()));
@@ -47,7 +69,7 @@ google::rpc::Status ToRpcStatus(const absl::Status& status) {
     if (!whole.ParseFromString(std::string(*payload))) whole.Clear();
   }
   whole.set_code(static_cast<int>(status.code()));
-  whole.set_message(std::string(status.message()));
+  whole.set_message(rpc::ToUtf8(status.message()));
   return whole;
 }
 

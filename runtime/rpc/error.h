@@ -51,6 +51,10 @@ absl::Status TransportErrorFrom(const absl::Status& cause, ErrorInfo::Reason rea
                                 bool may_have_executed, absl::string_view method = "",
                                 absl::string_view path = "");
 
+// `text` with every byte that is not part of valid UTF-8 replaced by '?': protobuf's strings take
+// nothing else, while statuses and paths hold any bytes.
+std::string ToUtf8(absl::string_view text);
+
 // The payload URLs of absl::Status under which the two are kept.
 extern const char kErrorInfoUrl[];
 extern const char kRpcStatusUrl[];

@@ -42,6 +42,7 @@ void EncodeStatus(const absl::Status& status, wire::ReplyHeader* header) {
     any->set_value(std::string(payload));
   });
   DropErrorInfo(&whole);
+  whole.clear_message();  // the header has it
   if (whole.details_size() > 0) whole.SerializeToString(header->mutable_details());
 }
 
@@ -57,7 +58,7 @@ absl::Status DecodeStatus(const wire::ReplyHeader& header) {
   DropErrorInfo(&whole);
   if (whole.details_size() == 0) return status;
   whole.set_code(static_cast<int>(code));
-  whole.set_message(header.message());
+  whole.set_message(ToUtf8(header.message()));
   status.SetPayload(kRpcStatusUrl, absl::Cord(whole.SerializeAsString()));
   for (const auto& any : whole.details()) {
     if (any.type_url() != kRpcStatusUrl && !absl::StartsWith(any.type_url(), kLocalPrefix) &&

@@ -28,7 +28,7 @@ absl::Status FromException(const std::string& method, const std::string& type,
       absl::StrCat(method, ": the handler threw ", type, text.empty() ? "" : ": ", text));
   ExceptionInfo info;
   info.set_type(type);
-  info.set_text(text);
+  info.set_text(rpc::ToUtf8(text));
   AddDetail(&status, info);
   return status;
 }

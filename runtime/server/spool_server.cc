@@ -233,7 +233,10 @@ void SpoolServer::HousekeepOnce() {
 void SpoolServer::LookIntoInbox() {
   const auto ids = directory_->ListInbox();
   if (!ids.ok()) {
-    if (absl::IsNotFound(ids.status())) StepDown(ids.status());
+    if (absl::IsNotFound(ids.status())) {
+      const absl::Status there = directory_->CheckStillThere();
+      StepDown(there.ok() ? ids.status() : there);
+    }
     return;
   }
   for (const std::string& id : *ids) {

@@ -113,6 +113,40 @@ TEST(StatusCodecTest, CodeAndMessageOfTheHeaderCount) {
   EXPECT_EQ(back.message(), "m");
 }
 
+TEST(StatusCodecTest, MessagesOfAnyBytesKeepTheirDetails) {
+  absl::Status status = absl::InternalError("caf\xe9 \xff");
+  AddDetail(&status, Info("kept"));
+  AddDetail(&status, Info("too"));
+  EXPECT_EQ(GetDetails<ExceptionInfo>(status).size(), 2);
+  const absl::Status back = ThereAndBack(status);
+  EXPECT_EQ(back.message(), "caf\xe9 \xff");
+  EXPECT_EQ(GetDetails<ExceptionInfo>(back).size(), 2);
+  EXPECT_EQ(back, status);
+}
+
+TEST(ErrorTest, PathsOfAnyBytesAreStillTransportErrors) {
+  const absl::Status status = TransportError(absl::StatusCode::kUnavailable, ErrorInfo::NO_SERVER,
+                                             "m", false, "/a.B/C", "/caf\xe9");
+  ASSERT_TRUE(IsTransportError(status));
+  EXPECT_EQ(GetErrorInfo(status)->path(), "/caf?");
+}
+
+TEST(ErrorTest, ToUtf8ReplacesWhatIsNone) {
+  for (const char* valid : {"", "ascii", "gr\xc3\xbc\xc3\x9f", "\xe2\x82\xac", "\xf0\x9f\x98\x80",
+                            "\xed\x9f\xbf", "\xf4\x8f\xbf\xbf"}) {
+    EXPECT_EQ(ToUtf8(valid), valid);
+  }
+  EXPECT_EQ(ToUtf8("\x80"), "?");
+  EXPECT_EQ(ToUtf8("a\xffz"), "a?z");
+  EXPECT_EQ(ToUtf8("\xc3"), "?");
+  EXPECT_EQ(ToUtf8("\xc3(")[0], '?');
+  EXPECT_EQ(ToUtf8("\xc0\xaf"), "??");          // overlong
+  EXPECT_EQ(ToUtf8("\xe0\x80\xaf"), "???");     // overlong
+  EXPECT_EQ(ToUtf8("\xed\xa0\x80"), "???");     // a surrogate
+  EXPECT_EQ(ToUtf8("\xf4\x90\x80\x80"), "????");  // beyond the last
+  EXPECT_EQ(ToUtf8("\xf5\x80\x80\x80"), "????");
+}
+
 TEST(ErrorTest, DetailsOfOkAreNone) {
   absl::Status ok;
   AddDetail(&ok, Info("x"));
