@@ -114,13 +114,18 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
     if (service == nullptr) return absl::InvalidArgumentError("ServerBuilder: a null service");
     if (absl::Status s = server->methods_->Add(service); !s.ok()) return s;
   }
+  // All of them before the first server starts.
+  std::vector<std::string> paths;
   for (const std::string& address : addresses_) {
     auto path = spool::ResolveAddress(address);
     if (!path.ok()) return path.status();
+    paths.push_back(*std::move(path));
+  }
+  for (const std::string& path : paths) {
     server->logs_.push_back(std::make_unique<server::ServerLog>(log_level_, log_sink_));
     server::SpoolServerOptions options;
     options.env = environment_;
-    options.path = *std::move(path);
+    options.path = path;
     options.transport = transport_;
     options.methods = server->methods_.get();
     options.log = server->logs_.back().get();
