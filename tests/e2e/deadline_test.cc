@@ -121,10 +121,9 @@ TEST_P(DeadlineTest, PassesOnBothSides) {
   service.handler = [&](ServerContext* context, const Text*, Text*) {
     EXPECT_LT(context->deadline(), absl::Now() + absl::Seconds(1));
     cancelled = Eventually([&] { return context->IsCancelled(); });
-    gate.Pass();
+    gate.Pass();  // not before the caller has given up, or its reply could win
     return absl::OkStatus();
   };
-  gate.Open();
   const auto server = Serve(&service);
   const auto stub = Probe::NewStub(Connect());
   ClientContext context;
@@ -174,33 +173,46 @@ TEST_P(DeadlineTest, WithoutAServerItEndsTheCall) {
 
 TEST_P(DeadlineTest, CallThatWaitsInTheQueueIsNotStartedAfterIt) {
   Gate gate;
-  std::atomic<int> started{0};
+  absl::Mutex mu;
+  std::vector<int64_t> started;
   ProbeService service;
   service.handler = [&](ServerContext*, const Text* request, Text*) {
-    ++started;
-    if (request->number() == 0) gate.Pass();
+    {
+      absl::MutexLock lock(&mu);
+      started.push_back(request->number());
+    }
+    gate.Pass();
     return absl::OkStatus();
   };
   const auto server = Serve(&service, [](ServerBuilder* b) { b->set_workers(1); });
   const auto stub = Probe::NewStub(Connect());
-  std::thread blocker([&] {
-    ClientContext context;
-    Text reply;
-    EXPECT_OK(stub->Run(&context, Text(), &reply));
-  });
+  std::vector<std::thread> callers;
+  const auto begin = [&](int64_t number, std::function<void()> acknowledged) {
+    callers.emplace_back([&stub, number, acknowledged] {
+      ClientContext context;
+      context.set_acknowledged_callback(acknowledged);
+      Text request;
+      request.set_number(number);
+      Text reply;
+      EXPECT_OK(stub->Run(&context, request, &reply));
+    });
+  };
+  begin(1, [] {});
   ASSERT_TRUE(gate.AwaitArrived(1));
   ClientContext context;
-  context.set_timeout(absl::Milliseconds(100));
+  context.set_timeout(absl::Milliseconds(300));
   Text request;
-  request.set_number(1);
+  request.set_number(2);
   Text reply;
   EXPECT_THAT(stub->Run(&context, request, &reply), HasCode(absl::StatusCode::kDeadlineExceeded));
   EXPECT_TRUE(context.acknowledged());  // it was in the queue
+  // What is acknowledged later was read later than the cancellation.
+  absl::Notification later;
+  begin(3, [&] { later.Notify(); });
+  EXPECT_TRUE(later.WaitForNotificationWithTimeout(kLong));
   gate.Open();
-  blocker.join();
-  ClientContext after;
-  EXPECT_OK(stub->Echo(&after, Text(), &reply));
-  EXPECT_EQ(started, 1);
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(started, (std::vector<int64_t>{1, 3}));
 }
 
 TEST_P(DeadlineTest, SlowHandlerIsAcknowledgedBeforeItsReply) {

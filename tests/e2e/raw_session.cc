@@ -103,7 +103,9 @@ std::vector<RawSession::Frame> RawSession::ReadUntil(log::FrameType type) {
 wire::Goodbye RawSession::AwaitGoodbye() {
   const auto frames = ReadUntil(log::FrameType::kGoodbye);
   wire::Goodbye goodbye;
-  if (!frames.empty()) EXPECT_TRUE(goodbye.ParseFromString(frames.back().payload));
+  if (!frames.empty()) {
+    EXPECT_TRUE(goodbye.ParseFromString(frames.back().payload));
+  }
   return goodbye;
 }
 

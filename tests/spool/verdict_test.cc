@@ -79,8 +79,9 @@ TEST_P(VerdictTest, VerdictOnAnotherSessionIsNoVerdict) {
               HasCode(absl::StatusCode::kDataLoss));
 }
 
-TEST_P(VerdictTest, RacedTenThousandTimes) {
-  constexpr int kRounds = 10'000;
+TEST_P(VerdictTest, RacedThousandsOfTimes) {
+  // (By the network's rules it only takes longer.)
+  const int kRounds = GetParam() == Transport::kLocal ? 10'000 : 2'000;
   constexpr int kThreads = 2;
   std::atomic<int> at[kThreads] = {};
   VerdictRecord::Verdict saw[kThreads];
