@@ -37,6 +37,7 @@ int main(int argc, char** argv) {
     fprintf(stderr, "%s\n", server.status().ToString().c_str());
     return 1;
   }
-  (*server)->Wait();
-  return 0;
+  const absl::Status ended = (*server)->Wait();
+  fprintf(stderr, "%s\n", ended.ToString().c_str());
+  return ended.ok() ? 0 : 1;
 }
