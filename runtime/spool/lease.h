@@ -25,16 +25,24 @@ class LeaseObserver {
   // successfully at `ended` with this counter. Only prompt readings let silence accrue: one that
   // took, or came, a quarter of a term later than it should says nothing about the owner.
   void OnReading(os::Nanos planned, os::Nanos began, os::Nanos ended, uint64_t counter);
-  // A reading failed, or its head was torn: no news, and the time until the next one does not count.
+  // A reading failed, or its head was torn: no news, and the time until the next one does not
+  // count.
   void OnFailedReading(os::Nanos now);
   // The owner showed life otherwise (a new valid frame).
   void OnLife(os::Nanos now);
 
   // A whole term of silence has accrued.
   bool expired() const { return watching_ && silence_ >= term_; }
-  // When to read next: at once when watching began, then a quarter of a term after the last reading.
-  os::Nanos next_reading() const { return have_counter_ ? last_reading_ + term_ / 4 : last_reading_; }
+  // When to read next: at once when watching began, then kReadingsPerTerm times a term.
+  os::Nanos next_reading() const {
+    return have_counter_ ? last_reading_ + term_ / kReadingsPerTerm : last_reading_;
+  }
   os::Nanos silence() const { return silence_; }
+
+  // The last renewal may be seen by a reading so much later, and silence counts from that reading
+  // on: an owner that dies is found out within 1 1/8 terms, and a little for the readings
+  // themselves.
+  static constexpr int kReadingsPerTerm = 8;
 
  private:
   const os::Nanos term_;
@@ -45,9 +53,9 @@ class LeaseObserver {
   os::Nanos last_reading_ = 0;
 };
 
-// One's own lease: may this side still act on it? It has lapsed for good as soon as one renewal came
-// back too late after the one before: who watched it may have seen it expire in between, and a later
-// renewal would only hide that.
+// One's own lease: may this side still act on it? It has lapsed for good as soon as one renewal
+// came back too late after the one before: who watched it may have seen it expire in between, and a
+// later renewal would only hide that.
 class OwnLease {
  public:
   explicit OwnLease(os::Nanos term) : term_(term) {}

@@ -28,7 +28,7 @@ TEST_F(LeaseObserverTest, FirstReadingIsDueAtOnce) {
   EXPECT_TRUE(observer_.watching());
   EXPECT_EQ(observer_.next_reading(), now_);
   Read(1);
-  EXPECT_EQ(observer_.next_reading(), now_ + kTerm / 4);
+  EXPECT_EQ(observer_.next_reading(), now_ + kTerm / LeaseObserver::kReadingsPerTerm);
 }
 
 TEST_F(LeaseObserverTest, CounterThatStandsStillForATermExpires) {
@@ -37,7 +37,28 @@ TEST_F(LeaseObserverTest, CounterThatStandsStillForATermExpires) {
   while (!observer_.expired() && now_ < began + 5 * kTerm) Read(7);
   EXPECT_TRUE(observer_.expired());
   EXPECT_GE(now_ - began, kTerm);
-  EXPECT_LE(now_ - began, kTerm + kTerm / 4 + kSecond);
+  EXPECT_LE(now_ - began, kTerm + kTerm / 8 + kSecond / 10);
+}
+
+// The promise is 1.2 terms after the owner's last renewal, wherever that falls between two
+// readings.
+TEST_F(LeaseObserverTest, ExpiresWithinOnePointTwoTermsOfTheLastRenewal) {
+  Read(1);
+  const os::Nanos renewed = now_ + 1;
+  while (!observer_.expired() && now_ < renewed + 5 * kTerm) Read(2);
+  EXPECT_TRUE(observer_.expired());
+  EXPECT_GE(now_ - renewed, kTerm);
+  EXPECT_LE(now_ - renewed, kTerm / 5 * 6);
+}
+
+TEST_F(LeaseObserverTest, ExpiresWithinOnePointTwoTermsOfTheLastFrame) {
+  Read(1);
+  observer_.OnLife(++now_);
+  const os::Nanos alive = now_;
+  // A renewal of which no reading knew yet.
+  while (!observer_.expired() && now_ < alive + 5 * kTerm) Read(2);
+  EXPECT_TRUE(observer_.expired());
+  EXPECT_LE(now_ - alive, kTerm / 5 * 6);
 }
 
 TEST_F(LeaseObserverTest, CounterThatMovesNeverExpires) {
@@ -76,7 +97,7 @@ TEST_F(LeaseObserverTest, ReadingThatTookLongAddsNothing) {
   // Just below the limit it counts.
   const os::Nanos next = observer_.next_reading();
   observer_.OnReading(next, next, next + kTerm / 4 - 1, 1);
-  EXPECT_EQ(observer_.silence(), kTerm / 4);
+  EXPECT_EQ(observer_.silence(), kTerm / LeaseObserver::kReadingsPerTerm);
 }
 
 TEST_F(LeaseObserverTest, LongStallsNeverExpireALease) {
@@ -104,7 +125,7 @@ TEST_F(LeaseObserverTest, FailedReadingsAddNothing) {
 
 TEST_F(LeaseObserverTest, FramesAreLife) {
   Read(1);
-  for (int i = 0; i < 3; ++i) Read(1);
+  for (int i = 0; i < 6; ++i) Read(1);
   EXPECT_GT(observer_.silence(), kTerm / 2);
   observer_.OnLife(now_);
   EXPECT_EQ(observer_.silence(), 0);
@@ -113,7 +134,7 @@ TEST_F(LeaseObserverTest, FramesAreLife) {
 }
 
 TEST_F(LeaseObserverTest, StartsAnewAfterStop) {
-  for (int i = 0; i < 4; ++i) Read(1);
+  for (int i = 0; i < 8; ++i) Read(1);
   observer_.Stop();
   EXPECT_FALSE(observer_.watching());
   EXPECT_FALSE(observer_.expired());
