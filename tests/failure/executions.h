@@ -1,5 +1,5 @@
-// The file in which handlers record what they execute. It outlives a kill -9 of its writers, since the
-// kernel has what one write(2) gave it.
+// The file in which handlers record what they execute. It outlives a kill -9 of its writers, since
+// the kernel has what one write(2) gave it.
 #ifndef SPOOLRPC_TESTS_FAILURE_EXECUTIONS_H_
 #define SPOOLRPC_TESTS_FAILURE_EXECUTIONS_H_
 

@@ -1,11 +1,11 @@
-// A client of failure.proto for tests that kill it, or its server. Makes its calls from several threads
-// over one channel, and prints a line for each that ends (result.h). Ends with the process that started
-// it.
+// A client of failure.proto for tests that kill it, or its server. Makes its calls from several
+// threads over one channel, and prints a line for each that ends (result.h). Ends with the process
+// that started it.
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -56,8 +56,8 @@ void CallAgainAndAgain(Failure::StubInterface* stub, std::atomic<int>* next) {
     spoolrpc::ClientContext context;
     context.set_ack_timeout(absl::GetFlag(FLAGS_ack_timeout));
     context.set_timeout(absl::GetFlag(FLAGS_timeout));
-    const std::string line = spoolrpc::failure::FormatResult(spoolrpc::failure::MakeCall(
-        stub, absl::GetFlag(FLAGS_method), &context, work));
+    const std::string line = spoolrpc::failure::FormatResult(
+        spoolrpc::failure::MakeCall(stub, absl::GetFlag(FLAGS_method), &context, work));
     // One write, so that lines stay whole.
     if (write(STDOUT_FILENO, line.data(), line.size()) < 0) return;
   }

@@ -1,5 +1,5 @@
-// A server of failure.proto for tests that kill it, stop it, and take its disk away. Prints "ready" when
-// it serves. SIGTERM drains it. Ends with the process that started it.
+// A server of failure.proto for tests that kill it, stop it, and take its disk away. Prints "ready"
+// when it serves. SIGTERM drains it. Ends with the process that started it.
 
 #include <signal.h>
 #include <stdio.h>
@@ -24,8 +24,9 @@ ABSL_FLAG(bool, network, false, "as on a network file system");
 ABSL_FLAG(bool, other_host, false, "as if alone on this host");
 ABSL_FLAG(absl::Duration, lease_term, absl::Seconds(10), "the server's lease");
 ABSL_FLAG(int, workers, 0, "handlers at once; 0: the usual number");
-ABSL_FLAG(std::string, stop_if, "", "while this file exists, the next write to a response log removes "
-                                    "it and stops the process (SIGSTOP) before it writes");
+ABSL_FLAG(std::string, stop_if, "",
+          "while this file exists, the next write to a response log removes "
+          "it and stops the process (SIGSTOP) before it writes");
 ABSL_FLAG(bool, quiet, true, "log warnings only");
 
 namespace {

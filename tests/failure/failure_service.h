@@ -22,8 +22,7 @@ class FailureService final : public Failure::Service {
   absl::Status AckFirst(ServerContext* context, const Work* request, Done* reply) override {
     return Execute(context, request, reply);
   }
-  absl::Status IdempotentAppend(ServerContext* context, const Work* request,
-                                Done* reply) override {
+  absl::Status IdempotentAppend(ServerContext* context, const Work* request, Done* reply) override {
     return Execute(context, request, reply);
   }
 

@@ -1,5 +1,5 @@
-// A disk that is full: calls on sessions that are there go on, since their files have their size already;
-// a new session gets RESOURCE_EXHAUSTED with the path, and works once there is room.
+// A disk that is full: calls on sessions that are there go on, since their files have their size
+// already; a new session gets RESOURCE_EXHAUSTED with the path, and works once there is room.
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -21,7 +21,8 @@ class FullDiskTest : public SettingTest {
  protected:
   void SetUp() override {
     // A file system of its own, which goes with the test's processes.
-    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+    if (unshare(CLONE_NEWNS) != 0 ||
+        mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
         mkdir(spool().c_str(), 0700) != 0 ||
         mount("tmpfs", spool().c_str(), "tmpfs", 0, "size=16m,mode=700") != 0) {
       GTEST_SKIP() << "cannot mount a file system here: " << strerror(errno);
@@ -45,8 +46,8 @@ class FullDiskTest : public SettingTest {
   void MakeRoom() { ASSERT_EQ(unlink((spool() + "/filler").c_str()), 0); }
 
   Result Call(Channel* channel) {
-    const auto stub = Failure::NewStub(
-        std::shared_ptr<ChannelInterface>(channel, [](ChannelInterface*) {}));
+    const auto stub =
+        Failure::NewStub(std::shared_ptr<ChannelInterface>(channel, [](ChannelInterface*) {}));
     ClientContext context;
     context.set_ack_timeout(absl::Seconds(3));
     Work work;

@@ -1,5 +1,5 @@
-// A thousand client processes, a third of which are killed at random: the spool ends with as many files
-// as after one client, and the server goes on serving.
+// A thousand client processes, a third of which are killed at random: the spool ends with as many
+// files as after one client, and the server goes on serving.
 #include <algorithm>
 #include <iostream>
 #include <random>

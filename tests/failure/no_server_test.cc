@@ -17,8 +17,8 @@ class NoServerTest : public SettingTest {
  protected:
   // The call ends with NO_SERVER in time, and says that it was not executed.
   void ExpectNoServer(Channel* channel) {
-    const auto stub = Failure::NewStub(
-        std::shared_ptr<ChannelInterface>(channel, [](ChannelInterface*) {}));
+    const auto stub =
+        Failure::NewStub(std::shared_ptr<ChannelInterface>(channel, [](ChannelInterface*) {}));
     ClientContext context;
     context.set_ack_timeout(kAckTimeout);
     Work work;
@@ -35,8 +35,8 @@ class NoServerTest : public SettingTest {
 
   // The same channel calls the server, which then drains: what it would have executed it has.
   void ExpectNotExecuted(Channel* channel, Process* server) {
-    const auto stub = Failure::NewStub(
-        std::shared_ptr<ChannelInterface>(channel, [](ChannelInterface*) {}));
+    const auto stub =
+        Failure::NewStub(std::shared_ptr<ChannelInterface>(channel, [](ChannelInterface*) {}));
     ClientContext context;
     Work work;
     work.set_id("afterwards");

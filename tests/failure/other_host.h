@@ -1,5 +1,5 @@
-// A process that believes to be alone on its host, so that the kernel tells it nothing about its peers:
-// what is left are leases, as between two hosts of a network file system.
+// A process that believes to be alone on its host, so that the kernel tells it nothing about its
+// peers: what is left are leases, as between two hosts of a network file system.
 #ifndef SPOOLRPC_TESTS_FAILURE_OTHER_HOST_H_
 #define SPOOLRPC_TESTS_FAILURE_OTHER_HOST_H_
 

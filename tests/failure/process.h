@@ -14,12 +14,12 @@
 
 namespace spoolrpc::failure {
 
-// Not thread-safe. Start them on the test's first thread: the helper programs end with the thread that
-// started them.
+// Not thread-safe. Start them on the test's first thread: the helper programs end with the thread
+// that started them.
 class Process {
  public:
-  // Starts `program`, a path in the test's runfiles. Its output is read through Lines(), what it says
-  // on stderr goes to the test's. A failure to start ends the test program.
+  // Starts `program`, a path in the test's runfiles. Its output is read through Lines(), what it
+  // says on stderr goes to the test's. A failure to start ends the test program.
   static std::unique_ptr<Process> Start(const std::string& program,
                                         const std::vector<std::string>& arguments);
   // Kills it, if it still runs.

@@ -1,5 +1,5 @@
-// A server that is killed again and again, and started anew, while clients call: no call is executed
-// twice, none is executed that the caller was told was not, and each one ends.
+// A server that is killed again and again, and started anew, while clients call: no call is
+// executed twice, none is executed that the caller was told was not, and each one ends.
 #include <iostream>
 #include <map>
 #include <random>
@@ -22,9 +22,8 @@ TEST_P(RestartTest, NoCallTwiceAndNoneWithoutAnEnd) {
   std::vector<std::unique_ptr<Process>> clients;
   for (const char* method : {"CountedAppend", "CountedAppend", "AckFirst", "IdempotentAppend"}) {
     clients.push_back(StartClient({absl::StrCat("--id=", method, clients.size()),
-                                   absl::StrCat("--method=", method), "--calls=-1",
-                                   "--threads=3", "--microseconds=1000",
-                                   "--until=" + file("enough")}));
+                                   absl::StrCat("--method=", method), "--calls=-1", "--threads=3",
+                                   "--microseconds=1000", "--until=" + file("enough")}));
   }
   std::vector<Result> results;
   const auto take = [&](absl::Duration time) {

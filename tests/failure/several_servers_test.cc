@@ -38,8 +38,8 @@ class SeveralServersTest : public SettingTest {
 TEST_P(SeveralServersTest, CallsGoOnWithTheOthers) {
   const auto survivor = StartServer(kTerm);
   const auto victim = StartServer(kTerm);
-  client_ = StartClient({"--calls=-1", "--threads=4", "--microseconds=2000",
-                         "--until=" + file("enough")});
+  client_ = StartClient(
+      {"--calls=-1", "--threads=4", "--microseconds=2000", "--until=" + file("enough")});
   ASSERT_TRUE(TakeUntil([&] {
     return CountAnsweredBy(*victim) > 50 && CountAnsweredBy(*survivor) > 50;
   })) << "both serve";
@@ -72,7 +72,8 @@ TEST_P(SeveralServersTest, CallsGoOnWithTheOthers) {
   }
   std::cout << setting_.name << ": " << results_.size() << " calls, of which " << lost
             << " were lost" << std::endl;
-  // On one host those that were open; otherwise those that were given to it until the lease was out.
+  // On one host those that were open; otherwise those that were given to it until the lease was
+  // out.
   EXPECT_LE(lost, setting_.other_host ? 1000 : 8);
   EXPECT_GT(lost, 0);
 }
@@ -81,11 +82,10 @@ TEST_P(SeveralServersTest, CallsGoOnWithTheOthers) {
 TEST_P(SeveralServersTest, NobodyNoticesOneThatDrains) {
   const auto survivor = StartServer(kTerm);
   const auto leaver = StartServer(kTerm);
-  client_ = StartClient({"--calls=-1", "--threads=4", "--microseconds=2000",
-                         "--until=" + file("enough")});
-  ASSERT_TRUE(TakeUntil([&] {
-    return CountAnsweredBy(*leaver) > 50 && CountAnsweredBy(*survivor) > 50;
-  }));
+  client_ = StartClient(
+      {"--calls=-1", "--threads=4", "--microseconds=2000", "--until=" + file("enough")});
+  ASSERT_TRUE(
+      TakeUntil([&] { return CountAnsweredBy(*leaver) > 50 && CountAnsweredBy(*survivor) > 50; }));
   Drain(leaver.get());
   const int before = CountAnsweredBy(*survivor);
   ASSERT_TRUE(TakeUntil([&] { return CountAnsweredBy(*survivor) > before + 100; }));

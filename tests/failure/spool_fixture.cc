@@ -67,6 +67,24 @@ bool SpoolTest::AwaitExecutions(size_t calls) const {
   return Await(kLong, [&] { return executions().executed.size() >= calls; });
 }
 
+int SpoolTest::CountOpenSessions(int64_t server_pid) const {
+  int open = 0;
+  const auto status = QuerySpool(spool());
+  EXPECT_TRUE(status.ok()) << status.status();
+  if (!status.ok()) return -1;
+  for (const ServerStatus& server : status->servers) {
+    if (server_pid != 0 && server.pid != server_pid) continue;
+    for (const SessionStatus& session : server.sessions) {
+      std::ifstream log(absl::StrCat(server.directory, "/sessions/", session.id, "/responses"));
+      char head[12] = {};
+      log.read(head, sizeof(head));
+      // docs/format.md, section 4: the state, of which 3 is closed.
+      open += log.gcount() == sizeof(head) && head[11] != 3;
+    }
+  }
+  return open;
+}
+
 int SpoolTest::CountFiles() const {
   int files = 0;
   std::error_code error;

@@ -1,4 +1,5 @@
-// What every test of this directory starts with: a spool, servers and clients in processes of their own.
+// What every test of this directory starts with: a spool, servers and clients in processes of their
+// own.
 #ifndef SPOOLRPC_TESTS_FAILURE_SPOOL_FIXTURE_H_
 #define SPOOLRPC_TESTS_FAILURE_SPOOL_FIXTURE_H_
 
@@ -44,8 +45,8 @@ class SpoolTest : public ::testing::Test {
   std::unique_ptr<Process> StartClient(std::vector<std::string> flags);
   // A channel of this process. The setting's host is used.
   std::shared_ptr<Channel> MakeChannel(ChannelOptions options = {});
-  // Drains the server (SIGTERM), so that whatever it would still have executed is, and waits for its
-  // end.
+  // Drains the server (SIGTERM), so that whatever it would still have executed is, and waits for
+  // its end.
   void Drain(Process* server);
 
   std::string spool() const { return scratch_ / "spool"; }
@@ -54,6 +55,9 @@ class SpoolTest : public ::testing::Test {
   Executions executions() const { return ReadExecutions(file("executions")); }
   // Waits until `calls` different calls have been begun by handlers.
   bool AwaitExecutions(size_t calls) const;
+  // Sessions whose response log does not say that the server has closed it; of the server with this
+  // pid, or of all.
+  int CountOpenSessions(int64_t server_pid = 0) const;
   // Files and directories in the spool, temporary ones included.
   int CountFiles() const;
   // All of them, to be printed when a test fails.
@@ -74,8 +78,8 @@ inline std::string SettingName(const ::testing::TestParamInfo<Setting>& info) {
   return info.param.name;
 }
 
-// All lines of the client's output as results, until it has ended; fails the test if one is no result,
-// or if that takes longer than `timeout`.
+// All lines of the client's output as results, until it has ended; fails the test if one is no
+// result, or if that takes longer than `timeout`.
 std::vector<Result> AwaitResults(Process* client, absl::Duration timeout = kLong);
 
 }  // namespace spoolrpc::failure

@@ -1,5 +1,5 @@
-// Somebody removes the spool under a running server and its clients: every call ends with a status, and
-// the server says why it stops.
+// Somebody removes the spool under a running server and its clients: every call ends with a status,
+// and the server says why it stops.
 #include <filesystem>
 #include <iostream>
 #include <system_error>
@@ -99,8 +99,7 @@ TEST_P(SpoolRemovedTest, TheServersDirectoryAlone) {
   EXPECT_EQ(result.server_pid, successor->pid());
 }
 
-INSTANTIATE_TEST_SUITE_P(All, SpoolRemovedTest, ::testing::Values(kLocal, kOtherHost),
-                         SettingName);
+INSTANTIATE_TEST_SUITE_P(All, SpoolRemovedTest, ::testing::Values(kLocal, kOtherHost), SettingName);
 
 }  // namespace
 }  // namespace spoolrpc::failure
