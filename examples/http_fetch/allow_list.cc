@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "examples/http_fetch/printable.h"
 
 namespace http_fetch {
 namespace {

@@ -7,10 +7,10 @@
 #include <memory>
 #include <string>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "examples/http_fetch/client_options.h"
 #include "examples/http_fetch/http_fetch.spoolrpc.pb.h"
+#include "examples/http_fetch/printable.h"
 #include "spoolrpc/spoolrpc.h"
 
 namespace {
@@ -109,13 +109,13 @@ int Fetch(const ClientOptions& options) {
   const absl::Status status = stub->Fetch(&context, options.request, &reply);
   if (!status.ok()) {
     return Fail(absl::StrCat(absl::StatusCodeToString(status.code()), ": ",
-                             absl::Utf8SafeCHexEscape(status.message())),
+                             http_fetch::Printable(status.message(), 4000)),
                 ExitStatusOf(status));
   }
   // Web servers may send what terminals obey.
   const std::string summary = absl::StrCat(
-      absl::CHexEscape(reply.status_line()), ", ", reply.body().size(), " bytes from ",
-      absl::CHexEscape(reply.url()), reply.redirects() == 0 ? "" : " after ",
+      http_fetch::Printable(reply.status_line()), ", ", reply.body().size(), " bytes from ",
+      http_fetch::Printable(reply.url()), reply.redirects() == 0 ? "" : " after ",
       reply.redirects() == 0 ? "" : absl::StrCat(reply.redirects()),
       reply.redirects() == 0 ? "" : (reply.redirects() == 1 ? " redirect" : " redirects"));
   if (options.fail_on_error && reply.status() >= 400) return Fail(summary, kHttpError);

@@ -17,6 +17,7 @@
 #include "examples/http_fetch/allow_list.h"
 #include "examples/http_fetch/fetcher.h"
 #include "examples/http_fetch/http_fetch.spoolrpc.pb.h"
+#include "examples/http_fetch/printable.h"
 #include "spoolrpc/spoolrpc.h"
 
 ABSL_FLAG(std::string, spool, "",
@@ -61,8 +62,8 @@ class HttpFetchImpl final : public http_fetch::HttpFetch::Service {
              http_fetch::Printable(reply->url().substr(0, reply->url().find('?'))).c_str(),
              reply->status(), reply->body().size(), took.c_str(), context->peer().c_str());
     } else {
-      printf("not fetched: %s, %s, for %s\n", status.ToString().c_str(), took.c_str(),
-             context->peer().c_str());
+      printf("not fetched: %s: %s, %s, for %s\n", absl::StatusCodeToString(status.code()).c_str(),
+             std::string(status.message()).c_str(), took.c_str(), context->peer().c_str());
     }
     fflush(stdout);
     return status;

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "examples/http_fetch/http_url.h"
+#include "examples/http_fetch/printable.h"
 #include "examples/http_fetch/request_head.h"
 #include "examples/http_fetch/transfer.h"
 

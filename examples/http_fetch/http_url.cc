@@ -5,11 +5,11 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "examples/http_fetch/printable.h"
 
 namespace http_fetch {
 namespace {
@@ -51,12 +51,6 @@ bool IsName(absl::string_view host) {
 
 }  // namespace
 
-std::string Printable(absl::string_view url) {
-  constexpr size_t kShown = 200;
-  if (url.size() <= kShown) return absl::CHexEscape(url);
-  return absl::StrCat(absl::CHexEscape(url.substr(0, kShown)), "...");
-}
-
 absl::StatusOr<HttpUrl> HttpUrl::Parse(absl::string_view text) {
   if (text.empty()) return Bad("''", "it is empty");
   if (text.size() > kMaxUrl) return Bad(text, absl::StrCat("longer than ", kMaxUrl, " bytes"));
@@ -69,6 +63,11 @@ absl::StatusOr<HttpUrl> HttpUrl::Parse(absl::string_view text) {
     // Some read it as '/', some as a part of the user's name.
     if (c == '\\') return Bad(text, "it has a backslash; write it as %5C");
   }
+  // libcurl forgives other numbers of slashes; others read them otherwise.
+  const size_t slashes = text.find("://");
+  if (slashes == absl::string_view::npos || absl::StartsWith(text.substr(slashes + 3), "/")) {
+    return Bad(text, "it does not begin with http:// or https:// and a host");
+  }
   HttpUrl url;
   url.handle_.reset(curl_url());
   if (url.handle_ == nullptr) return absl::ResourceExhaustedError("out of memory for a URL");
@@ -80,7 +79,7 @@ absl::StatusOr<HttpUrl> HttpUrl::Parse(absl::string_view text) {
   }
   if (code == CURLUE_UNSUPPORTED_SCHEME) return Bad(text, "only http and https are fetched");
   if (code == CURLUE_BAD_SCHEME) {
-    return Bad(text, "it does not begin with http:// or https://");
+    return Bad(text, "it does not begin with http:// or https:// and a host");
   }
   if (code != CURLUE_OK) return Bad(text, curl_url_strerror(code));
 

@@ -13,9 +13,6 @@
 
 namespace http_fetch {
 
-// A URL as it may appear in messages and logs: nothing unprintable, and not without end.
-std::string Printable(absl::string_view url);
-
 // Immutable, so it may be read by many threads.
 class HttpUrl {
  public:

@@ -4,10 +4,10 @@
 #include <iterator>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "examples/http_fetch/printable.h"
 
 namespace http_fetch {
 namespace {
@@ -51,14 +51,14 @@ absl::StatusOr<std::string> CheckedMethod(absl::string_view method) {
     if (method == known) return std::string(method);
   }
   return absl::InvalidArgumentError(
-      absl::StrCat("method '", absl::CHexEscape(method.substr(0, 40)),
+      absl::StrCat("method '", Printable(method, 40),
                    "': only DELETE, GET, HEAD, OPTIONS, PATCH, POST and PUT are sent"));
 }
 
 absl::Status CheckHeaders(const FetchRequest& request) {
   size_t size = 0;
   for (const Header& header : request.headers()) {
-    const std::string shown = absl::CHexEscape(header.name().substr(0, 80));
+    const std::string shown = Printable(header.name(), 80);
     if (!IsToken(header.name())) {
       return absl::InvalidArgumentError(
           absl::StrCat("header '", shown, "': its name has a character that names cannot have"));

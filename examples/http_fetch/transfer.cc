@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <memory>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "examples/http_fetch/printable.h"
 #include "examples/http_fetch/request_head.h"
 
 namespace http_fetch {
@@ -186,7 +186,7 @@ absl::Status Transfer(const HttpUrl& url, const TransferOptions& options, FetchR
   curl_multi_remove_handle(multi.get(), curl.get());
   if (status.ok()) {
     const std::string text =
-        absl::CHexEscape(error_text[0] != '\0' ? error_text : curl_easy_strerror(result));
+        Printable(error_text[0] != '\0' ? error_text : curl_easy_strerror(result));
     status = StatusOf(result, text, url, answer, options.max_reply_bytes);
   }
   if (!status.ok()) return Named(status, options.method, url);

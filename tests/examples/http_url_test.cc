@@ -75,6 +75,9 @@ TEST(HttpUrlTest, RefusesWhatIsNoPlainHttpUrl) {
       "http:",
       "http://",
       "http:///path",
+      "http:/a/",
+      "http:a",
+      "http:////a/",
       "http://.",
       // Other schemes.
       "file:///etc/passwd",

@@ -42,8 +42,7 @@ void WriteWholeFile(const std::string& path, const std::string& bytes) {
 }
 
 Program::Program(const std::string& scratch, const std::string& name,
-                 const std::vector<std::string>& arguments,
-                 const std::vector<std::string>& more_environment)
+                 const std::vector<std::string>& arguments)
     : output_path_(scratch + "/" + name + ".out"), errors_path_(scratch + "/" + name + ".err") {
   const pid_t parent = getpid();
   pid_ = fork();
@@ -54,7 +53,6 @@ Program::Program(const std::string& scratch, const std::string& name,
   Redirect("/dev/null", STDIN_FILENO);
   Redirect(output_path_, STDOUT_FILENO);
   Redirect(errors_path_, STDERR_FILENO);
-  for (const std::string& variable : more_environment) putenv(strdup(variable.c_str()));
   std::vector<char*> argv;
   for (const std::string& argument : arguments) argv.push_back(strdup(argument.c_str()));
   argv.push_back(nullptr);

@@ -40,8 +40,7 @@ class Program {
   // goes to files named `name` in the directory `scratch`. A failure to start ends the test
   // program.
   Program(const std::string& scratch, const std::string& name,
-          const std::vector<std::string>& arguments,
-          const std::vector<std::string>& more_environment = {});
+          const std::vector<std::string>& arguments);
   // Kills it if it still runs.
   ~Program();
   Program(const Program&) = delete;

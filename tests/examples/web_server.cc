@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 
@@ -59,9 +61,9 @@ http {
   abort();
 }
 
-// A listening socket on a port of the system's choice; inherited by programs if `inherited`.
-int Listen(bool inherited, int* port) {
-  const int socket_fd = socket(AF_INET, SOCK_STREAM | (inherited ? 0 : SOCK_CLOEXEC), 0);
+// A listening socket on a port of the system's choice.
+int Listen(int* port) {
+  const int socket_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address = {};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -89,29 +91,33 @@ bool AwaitReadable(int socket_fd) {
 Nginx::Nginx(const std::string& directory) : directory_(directory) {
   if (access(kNginx, X_OK) != 0) Die("/usr/sbin/nginx (install nginx-light)");
   if (mkdir(directory.c_str(), 0700) != 0 || mkdir(pages().c_str(), 0700) != 0) Die("mkdir");
-  // The socket is passed on, as nginx does when it replaces itself: nobody can take the port
-  // between, and connections wait from now on.
-  const int socket_fd = Listen(/*inherited=*/true, &port_);
-  WriteWholeFile(directory + "/nginx.conf",
-                 absl::StrReplaceAll(kConfiguration,
-                                     {{"DIRECTORY", directory}, {"PORT", absl::StrCat(port_)}}));
-  process_ = std::make_unique<Program>(
-      directory, "nginx",
-      std::vector<std::string>{kNginx, "-p", directory, "-e", directory + "/error.log", "-c",
-                               directory + "/nginx.conf"},
-      std::vector<std::string>{absl::StrCat("NGINX=", socket_fd, ";")});
-  close(socket_fd);
   const std::string pid_file = directory + "/nginx.pid";
-  Await([&] { return access(pid_file.c_str(), F_OK) == 0 || process_->Ended(); });
-  if (!process_->Ended()) return;
+  const std::string error_log = directory + "/error.log";
+  constexpr int kTries = 20;
+  for (int i = 0; i < kTries; ++i) {
+    // A port that is free now; who takes it before nginx does makes us try another one.
+    close(Listen(&port_));
+    WriteWholeFile(directory + "/nginx.conf",
+                   absl::StrReplaceAll(kConfiguration,
+                                       {{"DIRECTORY", directory}, {"PORT", absl::StrCat(port_)}}));
+    process_ =
+        std::make_unique<Program>(directory, "nginx",
+                                  std::vector<std::string>{kNginx, "-p", directory, "-e", error_log,
+                                                           "-c", directory + "/nginx.conf"});
+    // (It writes the file when it listens.)
+    Await([&] { return !ReadWholeFile(pid_file).empty() || process_->Ended(); });
+    if (!process_->Ended()) return;
+    if (ReadWholeFile(error_log).find("Address already in use") == std::string::npos) break;
+    unlink(pid_file.c_str());
+  }
   fprintf(stderr, "nginx did not start: %s%s\n", process_->Errors().c_str(),
-          ReadWholeFile(directory + "/error.log").c_str());
+          ReadWholeFile(error_log).c_str());
   abort();
 }
 
 std::string Nginx::Url(absl::string_view path) const { return UrlOf(port_, path); }
 
-RawServer::RawServer() : listener_(Listen(/*inherited=*/false, &port_)) {}
+RawServer::RawServer() : listener_(Listen(&port_)) {}
 
 RawServer::~RawServer() {
   Close();
