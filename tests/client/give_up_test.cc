@@ -1,5 +1,5 @@
-// Calls that are given up before a byte of them was written leave nothing behind: neither a call that
-// is executed, nor a method whose number nobody has explained.
+// Calls that are given up before a byte of them was written leave nothing behind: neither a call
+// that is executed, nor a method whose number nobody has explained.
 #include <atomic>
 #include <thread>
 

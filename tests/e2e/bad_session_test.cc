@@ -18,9 +18,9 @@
 namespace spoolrpc::e2e {
 namespace {
 
+using log::FrameType;
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
-using log::FrameType;
 
 class BadSessionTest : public BothTransports {
  protected:
@@ -67,8 +67,7 @@ class BadSessionTest : public BothTransports {
     const auto session = Accepted();
     session->Write(type, flags, call, payload);
     const wire::Goodbye goodbye = session->AwaitGoodbye();
-    EXPECT_THAT(goodbye.cause(),
-                AnyOf(wire::Goodbye::PROTOCOL_ERROR, wire::Goodbye::CORRUPT));
+    EXPECT_THAT(goodbye.cause(), AnyOf(wire::Goodbye::PROTOCOL_ERROR, wire::Goodbye::CORRUPT));
     EXPECT_FALSE(goodbye.detail().empty());
     session->Renew(log::WriterState::kClosed);
     ExpectOthersAreServed();
@@ -91,8 +90,9 @@ SPOOLRPC_BOTH_TRANSPORTS(BadSessionTest);
 
 TEST_P(BadSessionTest, RawSessionWorksAsLongAsItKeepsToTheProtocol) {
   const auto session = Accepted();
-  session->Write(FrameType::kCall, 0, 1,
-                 RawSession::CallPayload(Header("/e2e.Probe/Echo"), Say("by hand").SerializeAsString()));
+  session->Write(
+      FrameType::kCall, 0, 1,
+      RawSession::CallPayload(Header("/e2e.Probe/Echo"), Say("by hand").SerializeAsString()));
   const auto frames = session->ReadUntil(FrameType::kReply);
   ASSERT_FALSE(frames.empty());
   EXPECT_EQ(frames.back().call, 1);
@@ -122,8 +122,7 @@ TEST_P(BadSessionTest, BreachesOfTheProtocolEndTheSession) {
   wire::CallHeader undefined;
   undefined.set_method_id(9);
   ExpectBreach(FrameType::kCall, 0, 1, RawSession::CallPayload(undefined, message));
-  ExpectBreach(FrameType::kCall, 0, 0,
-               RawSession::CallPayload(Header("/e2e.Probe/Run"), message));
+  ExpectBreach(FrameType::kCall, 0, 0, RawSession::CallPayload(Header("/e2e.Probe/Run"), message));
   EXPECT_EQ(executed_, 0);
 }
 
@@ -141,8 +140,7 @@ TEST_P(BadSessionTest, CallNumberUsedTwiceEndsTheSession) {
 
 TEST_P(BadSessionTest, OneMethodNumberCannotMeanTwoMethods) {
   const auto session = Accepted();
-  session->Write(FrameType::kCall, 0, 1,
-                 RawSession::CallPayload(Header("/e2e.Probe/Echo"), ""));
+  session->Write(FrameType::kCall, 0, 1, RawSession::CallPayload(Header("/e2e.Probe/Echo"), ""));
   session->ReadUntil(FrameType::kReply);
   session->Write(FrameType::kCall, 0, 2, RawSession::CallPayload(Header("/e2e.Probe/Run"), ""));
   EXPECT_EQ(session->AwaitGoodbye().cause(), wire::Goodbye::PROTOCOL_ERROR);
@@ -204,86 +202,109 @@ TEST_P(BadSessionTest, RandomFramesNeverHarmTheServer) {
 
 TEST_P(BadSessionTest, ForeignFilesAreRefused) {
   const std::string victim = scratch() / "victim";
-  ASSERT_OK(os::WriteNewFile(os::SystemCalls::Real(), victim, std::string(200'000, 'v'), 0600,
-                             false));
+  ASSERT_OK(
+      os::WriteNewFile(os::SystemCalls::Real(), victim, std::string(200'000, 'v'), 0600, false));
   const auto replace_requests = [](const std::string& directory) {
     ASSERT_EQ(unlink((directory + "/requests").c_str()), 0);
   };
-  ExpectRefused([&](const std::string& directory) {
-    replace_requests(directory);
-    ASSERT_EQ(symlink(victim.c_str(), (directory + "/requests").c_str()), 0);
-  }, "requests");
-  ExpectRefused([&](const std::string& directory) {
-    replace_requests(directory);
-    ASSERT_EQ(mkfifo((directory + "/requests").c_str(), 0600), 0);
-  }, "requests");
-  ExpectRefused([&](const std::string& directory) {
-    replace_requests(directory);
-    ASSERT_EQ(link(victim.c_str(), (directory + "/requests").c_str()), 0);
-  }, "requests");
-  ExpectRefused([&](const std::string& directory) {
-    replace_requests(directory);
-    ASSERT_EQ(mkdir((directory + "/requests").c_str(), 0700), 0);
-  }, "requests");
+  ExpectRefused(
+      [&](const std::string& directory) {
+        replace_requests(directory);
+        ASSERT_EQ(symlink(victim.c_str(), (directory + "/requests").c_str()), 0);
+      },
+      "requests");
+  ExpectRefused(
+      [&](const std::string& directory) {
+        replace_requests(directory);
+        ASSERT_EQ(mkfifo((directory + "/requests").c_str(), 0600), 0);
+      },
+      "requests");
+  ExpectRefused(
+      [&](const std::string& directory) {
+        replace_requests(directory);
+        ASSERT_EQ(link(victim.c_str(), (directory + "/requests").c_str()), 0);
+      },
+      "requests");
+  ExpectRefused(
+      [&](const std::string& directory) {
+        replace_requests(directory);
+        ASSERT_EQ(mkdir((directory + "/requests").c_str(), 0700), 0);
+      },
+      "requests");
   ExpectRefused(replace_requests, "requests");
   // A second link to what is otherwise right.
-  ExpectRefused([&](const std::string& directory) {
-    ASSERT_EQ(link((directory + "/requests").c_str(), (scratch() / "again").c_str()), 0);
-  }, "links");
-  ExpectRefused([&](const std::string& directory) {
-    ASSERT_EQ(link((directory + "/record").c_str(), (scratch() / "record").c_str()), 0);
-  }, "record");
+  ExpectRefused(
+      [&](const std::string& directory) {
+        ASSERT_EQ(link((directory + "/requests").c_str(), (scratch() / "again").c_str()), 0);
+      },
+      "links");
+  ExpectRefused(
+      [&](const std::string& directory) {
+        ASSERT_EQ(link((directory + "/record").c_str(), (scratch() / "record").c_str()), 0);
+      },
+      "record");
   // Somebody else's file.
   if (geteuid() == 0) {
-    ExpectRefused([&](const std::string& directory) {
-      ASSERT_EQ(chown((directory + "/requests").c_str(), 12345, 12345), 0);
-    }, "12345");
-    ExpectRefused([&](const std::string& directory) {
-      ASSERT_EQ(chown(directory.c_str(), 12345, 12345), 0);
-    }, "12345");
+    ExpectRefused(
+        [&](const std::string& directory) {
+          ASSERT_EQ(chown((directory + "/requests").c_str(), 12345, 12345), 0);
+        },
+        "12345");
+    ExpectRefused(
+        [&](const std::string& directory) { ASSERT_EQ(chown(directory.c_str(), 12345, 12345), 0); },
+        "12345");
   }
   // Shorter than its head says.
-  ExpectRefused([&](const std::string& directory) {
-    ASSERT_EQ(truncate((directory + "/requests").c_str(), 5000), 0);
-  }, "requests");
-  ExpectRefused([&](const std::string& directory) {
-    ASSERT_EQ(truncate((directory + "/requests").c_str(), 10), 0);
-  }, "requests");
+  ExpectRefused(
+      [&](const std::string& directory) {
+        ASSERT_EQ(truncate((directory + "/requests").c_str(), 5000), 0);
+      },
+      "requests");
+  ExpectRefused(
+      [&](const std::string& directory) {
+        ASSERT_EQ(truncate((directory + "/requests").c_str(), 10), 0);
+      },
+      "requests");
 }
 
 TEST_P(BadSessionTest, SessionUnderAnotherNameIsRefused) {
   // The log of one session under the name of another does not look authentic.
   RawSession other(spool(), GetParam());
-  ExpectRefused([&](const std::string& directory) {
-    ASSERT_EQ(unlink((directory + "/requests").c_str()), 0);
-    std::filesystem::copy_file(other.directory() + "/requests", directory + "/requests");
-  }, "not of");
-  ExpectRefused([&](const std::string& directory) {
-    ASSERT_EQ(unlink((directory + "/record").c_str()), 0);
-    std::filesystem::copy_file(other.directory() + "/record", directory + "/record");
-  }, "another session");
+  ExpectRefused(
+      [&](const std::string& directory) {
+        ASSERT_EQ(unlink((directory + "/requests").c_str()), 0);
+        std::filesystem::copy_file(other.directory() + "/requests", directory + "/requests");
+      },
+      "not of");
+  ExpectRefused(
+      [&](const std::string& directory) {
+        ASSERT_EQ(unlink((directory + "/record").c_str()), 0);
+        std::filesystem::copy_file(other.directory() + "/record", directory + "/record");
+      },
+      "another session");
 }
 
 TEST_P(BadSessionTest, AnotherProtocolVersionIsRefusedWithBothVersions) {
-  ExpectRefused([&](const std::string& directory) {
-    spool::SessionRecord record;
-    ASSERT_OK(spool::ReadRecord(os::SystemCalls::Real(), directory + "/record",
-                                spool::RecordKind::kSession, &record));
-    record.set_protocol_version(9);
-    record.set_min_protocol_version(8);
-    ASSERT_EQ(unlink((directory + "/record").c_str()), 0);
-    ASSERT_OK(os::WriteNewFile(os::SystemCalls::Real(), directory + "/record",
-                               spool::EncodeRecord(spool::RecordKind::kSession, record), 0600,
-                               false));
-  }, "8 to 9");
+  ExpectRefused(
+      [&](const std::string& directory) {
+        spool::SessionRecord record;
+        ASSERT_OK(spool::ReadRecord(os::SystemCalls::Real(), directory + "/record",
+                                    spool::RecordKind::kSession, &record));
+        record.set_protocol_version(9);
+        record.set_min_protocol_version(8);
+        ASSERT_EQ(unlink((directory + "/record").c_str()), 0);
+        ASSERT_OK(os::WriteNewFile(os::SystemCalls::Real(), directory + "/record",
+                                   spool::EncodeRecord(spool::RecordKind::kSession, record), 0600,
+                                   false));
+      },
+      "8 to 9");
 }
 
 TEST_P(BadSessionTest, RubbishInTheInboxIsIgnored) {
   ASSERT_OK_AND_ASSIGN(const SpoolStatus status, QuerySpool(spool()));
   const std::string inbox = absl::StrCat(spool(), "/servers/", status.servers[0].id, "/inbox");
-  for (const std::string& name :
-       {std::string("x"), std::string(".nfs0001"), std::string("core.1"),
-        std::string(32, 'a') + ".1", std::string(32, 'z') + ".1"}) {
+  for (const std::string& name : {std::string("x"), std::string(".nfs0001"), std::string("core.1"),
+                                  std::string(32, 'a') + ".1", std::string(32, 'z') + ".1"}) {
     ASSERT_OK(os::WriteNewFile(os::SystemCalls::Real(), inbox + "/" + name, "", 0600, false));
   }
   ASSERT_EQ(mkdir((inbox + "/directory").c_str(), 0700), 0);

@@ -1,5 +1,5 @@
-// What bad spools get, seen through channels and servers: a status that names the path and says what
-// to do, and a process that goes on.
+// What bad spools get, seen through channels and servers: a status that names the path and says
+// what to do, and a process that goes on.
 #include <grp.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -19,9 +19,9 @@ namespace spoolrpc::e2e {
 namespace {
 
 using ::testing::AllOf;
-using ::testing::HasSubstr;
 using testing::Call;
 using testing::HasCode;
+using ::testing::HasSubstr;
 using testing::StatusIs;
 
 class BadSpoolTest : public BothTransports {

@@ -9,8 +9,8 @@ namespace spoolrpc::e2e {
 namespace {
 
 using ::testing::AllOf;
-using ::testing::HasSubstr;
 using testing::HasCode;
+using ::testing::HasSubstr;
 using testing::StatusIs;
 
 // Answers with the time that the handler has left, in milliseconds, or -1 if there is no deadline;
@@ -165,8 +165,7 @@ TEST_P(DeadlineTest, WithoutAServerItEndsTheCall) {
   context.set_timeout(absl::Milliseconds(200));
   Text reply;
   const absl::Status status = stub->Echo(&context, Text(), &reply);
-  EXPECT_THAT(status,
-              StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr(spool())));
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr(spool())));
   EXPECT_EQ(ReasonOf(status), ErrorInfo::DEADLINE);
   EXPECT_FALSE(GetErrorInfo(status)->may_have_executed());
 }

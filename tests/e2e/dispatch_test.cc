@@ -10,8 +10,8 @@
 namespace spoolrpc::e2e {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::HasCode;
+using ::testing::HasSubstr;
 using testing::StatusIs;
 
 class DispatchTest : public BothTransports {};
@@ -176,8 +176,7 @@ TEST_P(DispatchTest, FullQueueReturnsTheCallUnstarted) {
   ClientContext context;
   Text reply;
   const absl::Status status = stub->Run(&context, Text(), &reply);
-  EXPECT_THAT(status,
-              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("/e2e.Probe/Run")));
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("/e2e.Probe/Run")));
   EXPECT_EQ(ReasonOf(status), ErrorInfo::NOT_STARTED);
   EXPECT_FALSE(GetErrorInfo(status)->may_have_executed());
   gate.Open();

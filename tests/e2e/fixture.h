@@ -121,11 +121,10 @@ inline std::string TransportName(const ::testing::TestParamInfo<spool::Transport
   return info.param == spool::Transport::kLocal ? "Local" : "Network";
 }
 
-#define SPOOLRPC_BOTH_TRANSPORTS(suite)                                                        \
-  INSTANTIATE_TEST_SUITE_P(Transports, suite,                                                  \
-                           ::testing::Values(spool::Transport::kLocal,                         \
-                                             spool::Transport::kNetwork),                      \
-                           TransportName)
+#define SPOOLRPC_BOTH_TRANSPORTS(suite)                                                           \
+  INSTANTIATE_TEST_SUITE_P(                                                                       \
+      Transports, suite, ::testing::Values(spool::Transport::kLocal, spool::Transport::kNetwork), \
+      TransportName)
 
 // A Text with that text.
 Text Say(absl::string_view text);

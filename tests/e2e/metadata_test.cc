@@ -8,8 +8,8 @@
 namespace spoolrpc::e2e {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::HasCode;
+using ::testing::HasSubstr;
 using testing::StatusIs;
 
 std::string AllBytes() {
@@ -98,9 +98,11 @@ TEST_P(MetadataTest, BadKeysAndValuesOfTheClientEndTheCallBeforeItIsSent) {
     return absl::OkStatus();
   };
   const std::vector<std::pair<std::string, std::string>> bad = {
-      {"", "value"},        {"Upper", "value"},  {"a key", "value"},  {"colon:", "value"},
-      {"k\xc3\xa4se", "v"}, {"key", "line\n"},   {"key", "gr\xc3\xbc"}, {"key", std::string(1, '\0')},
-      {"key", "\x7f"},      {std::string("nul\0", 4), "v"},
+      {"", "value"},         {"Upper", "value"},
+      {"a key", "value"},    {"colon:", "value"},
+      {"k\xc3\xa4se", "v"},  {"key", "line\n"},
+      {"key", "gr\xc3\xbc"}, {"key", std::string(1, '\0')},
+      {"key", "\x7f"},       {std::string("nul\0", 4), "v"},
   };
   for (const auto& [key, value] : bad) {
     ClientContext context;

@@ -14,8 +14,8 @@ namespace spoolrpc::e2e {
 namespace {
 
 using ::testing::AllOf;
-using ::testing::HasSubstr;
 using testing::HasCode;
+using ::testing::HasSubstr;
 using testing::StatusIs;
 
 class OptionsTest : public BothTransports {
@@ -93,8 +93,7 @@ TEST_P(OptionsTest, ChannelIsLazy) {
 
 TEST_P(OptionsTest, OneServerMayServeSeveralSpools) {
   ProbeService service;
-  const auto server =
-      Serve(&service, [&](ServerBuilder* b) { b->AddSpool(scratch() / "second"); });
+  const auto server = Serve(&service, [&](ServerBuilder* b) { b->AddSpool(scratch() / "second"); });
   EXPECT_EQ(server->spools(), (std::vector<std::string>{spool(), scratch() / "second"}));
   for (const std::string& path : server->spools()) {
     ASSERT_OK_AND_ASSIGN(const auto channel, CreateChannel(path, Options()));

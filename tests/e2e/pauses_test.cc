@@ -1,6 +1,6 @@
-// A server that stands still at the worst moments (before the acknowledgement, after it, between check
-// and execution, before the reply's flush), shorter and longer than its lease: no call is executed
-// twice, none hangs, and what the caller is told is true.
+// A server that stands still at the worst moments (before the acknowledgement, after it, between
+// check and execution, before the reply's flush), shorter and longer than its lease: no call is
+// executed twice, none hangs, and what the caller is told is true.
 #include <atomic>
 #include <thread>
 
@@ -13,7 +13,7 @@ namespace {
 
 using testing::Call;
 
-constexpr absl::Duration kTerm = absl::Seconds(1);
+constexpr absl::Duration kTerm = absl::Seconds(3);
 
 // Stops one thread when it next asks for the time.
 class PausingClock final : public os::Clock {
@@ -236,7 +236,7 @@ class ShortPausesTest : public PausesTest {
     const auto block = faults_.Block({Call::kPwrite, "/responses", 0, 1});
     Begin(ack_first);
     EXPECT_TRUE(faults_.AwaitBlocked(block));
-    absl::SleepFor(kTerm / 5);
+    absl::SleepFor(kTerm / 10);
     faults_.Release(block);
     EXPECT_OK(AwaitEnd());
     EXPECT_EQ(by_first_, 1);

@@ -20,8 +20,8 @@ RawSession::RawSession(const std::string& root, spool::Transport transport) {
   EXPECT_OK(servers);
   EXPECT_EQ(servers->size(), 1);
   server_ = servers->front();
-  auto directory = spool::SessionDirectory::Create(spool_, server_, log::kMinCapacity,
-                                                   10'000'000'000);
+  auto directory =
+      spool::SessionDirectory::Create(spool_, server_, log::kMinCapacity, 10'000'000'000);
   EXPECT_OK(directory);
   directory_ = *std::move(directory);
 }
@@ -38,21 +38,19 @@ void RawSession::Publish() { EXPECT_OK(directory_->Publish()); }
 spool::VerdictRecord RawSession::AwaitVerdict() {
   spool::VerdictRecord verdict;
   EXPECT_TRUE(Eventually([&] {
-    auto found =
-        spool::LookForVerdict(*spool_, directory_->paths().verdict, directory_->id());
+    auto found = spool::LookForVerdict(*spool_, directory_->paths().verdict, directory_->id());
     if (found.ok()) verdict = *found;
     return found.ok();
   }));
   if (verdict.verdict() != spool::VerdictRecord::ACCEPTED) return verdict;
-  auto file =
-      log::OpenLogForWriting(os::SystemCalls::Real(), directory_->paths().requests,
-                             spool_->access());
+  auto file = log::OpenLogForWriting(os::SystemCalls::Real(), directory_->paths().requests,
+                                     spool_->access());
   EXPECT_OK(file);
-  writer_ = std::make_unique<log::LogWriter>(*std::move(file), directory_->head(),
-                                             spool_->access());
-  auto reader = log::LogReader::Open(os::SystemCalls::Real(), directory_->paths().responses,
-                                     directory_->id(), log::Direction::kResponses, geteuid(),
-                                     spool_->access(), &buffer_);
+  writer_ =
+      std::make_unique<log::LogWriter>(*std::move(file), directory_->head(), spool_->access());
+  auto reader =
+      log::LogReader::Open(os::SystemCalls::Real(), directory_->paths().responses, directory_->id(),
+                           log::Direction::kResponses, geteuid(), spool_->access(), &buffer_);
   EXPECT_OK(reader);
   reader_ = *std::move(reader);
   return verdict;

@@ -10,8 +10,8 @@
 namespace spoolrpc::e2e {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::HasCode;
+using ::testing::HasSubstr;
 
 class ServersTest : public BothTransports {
  protected:

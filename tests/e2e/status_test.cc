@@ -9,8 +9,8 @@
 namespace spoolrpc::e2e {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::HasCode;
+using ::testing::HasSubstr;
 using testing::StatusIs;
 
 class StatusTest : public BothTransports {
@@ -122,8 +122,7 @@ TEST_P(StatusTest, StandardExceptionsBecomeStatuses) {
 struct Custom {};
 
 TEST_P(StatusTest, OtherExceptionsBecomeStatuses) {
-  absl::Status came =
-      Call([](ServerContext*, const Text*, Text*) -> absl::Status { throw 42; });
+  absl::Status came = Call([](ServerContext*, const Text*, Text*) -> absl::Status { throw 42; });
   ASSERT_EQ(GetDetails<ExceptionInfo>(came).size(), 1) << came;
   EXPECT_EQ(GetDetails<ExceptionInfo>(came)[0].type(), "int");
   EXPECT_EQ(GetDetails<ExceptionInfo>(came)[0].text(), "");

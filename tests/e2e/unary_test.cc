@@ -11,8 +11,8 @@ namespace spoolrpc::e2e {
 namespace {
 
 using ::testing::AllOf;
-using ::testing::HasSubstr;
 using testing::HasCode;
+using ::testing::HasSubstr;
 using testing::StatusIs;
 
 class UnaryTest : public BothTransports {};
@@ -116,10 +116,9 @@ TEST_P(UnaryTest, ReplyOfAnotherTypeIsSaid) {
   ClientContext context;
   ::e2e::Nested reply;
   const absl::Status status = channel->BlockingUnaryCall(kEcho, &context, Say("hello"), &reply);
-  EXPECT_THAT(status,
-              StatusIs(absl::StatusCode::kInternal,
-                       AllOf(HasSubstr("/e2e.Probe/Echo"), HasSubstr("e2e.Nested"),
-                             HasSubstr(".proto"))));
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kInternal,
+                               AllOf(HasSubstr("/e2e.Probe/Echo"), HasSubstr("e2e.Nested"),
+                                     HasSubstr(".proto"))));
   EXPECT_EQ(ReasonOf(status), ErrorInfo::BAD_MESSAGE);
   ClientContext next;
   Text text;
@@ -182,9 +181,9 @@ TEST_P(UnaryTest, MissingRequiredFieldsAreNamedOnEitherSide) {
   request.set_forget_id(true);
   ClientContext incomplete_reply;
   status = stub->Fill(&incomplete_reply, request, &reply);
-  EXPECT_THAT(status, StatusIs(absl::StatusCode::kInternal,
-                               AllOf(HasSubstr("/e2e.Legacy/Fill"), HasSubstr("reply"),
-                                     HasSubstr("id"))));
+  EXPECT_THAT(status,
+              StatusIs(absl::StatusCode::kInternal,
+                       AllOf(HasSubstr("/e2e.Legacy/Fill"), HasSubstr("reply"), HasSubstr("id"))));
   EXPECT_EQ(ReasonOf(status), ErrorInfo::BAD_MESSAGE);
   EXPECT_TRUE(GetErrorInfo(status)->may_have_executed());
   EXPECT_EQ(service.calls, 1);

@@ -143,7 +143,8 @@ TEST_P(FlowControlTest, ReaderTellsWhatItTookAfterAQuarterOfTheRing) {
 }
 
 TEST_P(FlowControlTest, BothRingsFullToTheLastByteGoOn) {
-  // Data up to their limit, then control frames into the reserve, on both sides before either reads.
+  // Data up to their limit, then control frames into the reserve, on both sides before either
+  // reads.
   for (End* end : {&client(), &server()}) {
     for (int call = 1; call <= 20; ++call) {
       end->Send(end == &client() ? FrameType::kCall : FrameType::kReply, call,

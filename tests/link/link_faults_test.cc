@@ -13,11 +13,11 @@
 namespace spoolrpc::link {
 namespace {
 
-using ::testing::AllOf;
-using ::testing::HasSubstr;
 using log::FrameType;
+using ::testing::AllOf;
 using testing::Call;
 using testing::HasCode;
+using ::testing::HasSubstr;
 using testing::StatusIs;
 
 class LinkFaultsTest : public ::testing::Test {
@@ -123,9 +123,8 @@ TEST_F(LinkFaultsTest, DamagedBytesBelowTheMarkAreDataLoss) {
   ASSERT_OK(client().link->Renew(log::WriterState::kOpen));
   const PollResult result = server().PollHead();
   EXPECT_EQ(result.end, PollResult::End::kCorrupt);
-  EXPECT_THAT(result.status,
-              StatusIs(absl::StatusCode::kDataLoss,
-                       HasSubstr(absl::StrCat("offset ", log::kHeadSize))));
+  EXPECT_THAT(result.status, StatusIs(absl::StatusCode::kDataLoss,
+                                      HasSubstr(absl::StrCat("offset ", log::kHeadSize))));
   EXPECT_TRUE(server().frames.empty());
 }
 
@@ -140,9 +139,8 @@ TEST_F(LinkFaultsTest, WhatIsSeenAfterReopeningIsNoDataLoss) {
   ASSERT_EQ(pread(fd, &beginning[0], 8, log::kHeadSize), 8);
   close(fd);
   Damage(pair().responses, log::kHeadSize, std::string(8, '\0'));
-  const auto reopened = faults().Run({Call::kOpen, "/responses", 0, 1}, [&] {
-    Damage(pair().responses, log::kHeadSize, beginning);
-  });
+  const auto reopened = faults().Run({Call::kOpen, "/responses", 0, 1},
+                                     [&] { Damage(pair().responses, log::kHeadSize, beginning); });
   EXPECT_EQ(client().PollHead().end, PollResult::End::kNone);
   EXPECT_EQ(faults().Met(reopened), 1);
   EXPECT_EQ(MessageOf(client().frames, 1), "late");
@@ -198,10 +196,9 @@ TEST_F(LinkFaultsTest, BreachOfProtocolEndsTheSession) {
   client().Send(FrameType::kCall, 1, "x");
   ASSERT_OK(client().link->Flush());
   ASSERT_TRUE(server().link->TryBeginPoll());
-  const PollResult result =
-      server().link->Poll(true, &server().buffer, [](const log::Frame&) {
-        return absl::DataLossError("that frame does not belong here");
-      });
+  const PollResult result = server().link->Poll(true, &server().buffer, [](const log::Frame&) {
+    return absl::DataLossError("that frame does not belong here");
+  });
   server().link->EndPoll();
   EXPECT_EQ(result.end, PollResult::End::kFailed);
   EXPECT_THAT(result.status, HasCode(absl::StatusCode::kDataLoss));

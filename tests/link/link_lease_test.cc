@@ -1,5 +1,5 @@
-// How a link learns that its peer is gone, and that a stall is not a death: on a clock that the test
-// moves.
+// How a link learns that its peer is gone, and that a stall is not a death: on a clock that the
+// test moves.
 #include "tests/link/link_pair.h"
 #include "tests/testing/fake_clock.h"
 #include "tests/testing/faulty_system_calls.h"
@@ -9,9 +9,9 @@
 namespace spoolrpc::link {
 namespace {
 
-using ::testing::HasSubstr;
 using log::FrameType;
 using testing::Call;
+using ::testing::HasSubstr;
 
 constexpr absl::Duration kTerm = absl::Seconds(10);
 constexpr absl::Duration kStep = absl::Milliseconds(500);

@@ -106,10 +106,8 @@ inline std::unique_ptr<LinkPair> MakePair(const PairOptions& options) {
   server.env = options.server;
   client.flusher = options.client_flusher;
   client.own_term = client.peer_term = server.own_term = server.peer_term = options.term;
-  client.writer =
-      MakeWriter(options, options.client, pair->requests, log::Direction::kRequests);
-  server.writer =
-      MakeWriter(options, options.server, pair->responses, log::Direction::kResponses);
+  client.writer = MakeWriter(options, options.client, pair->requests, log::Direction::kRequests);
+  server.writer = MakeWriter(options, options.server, pair->responses, log::Direction::kResponses);
   const auto open = [&](const os::Environment& env, const std::string& path,
                         log::Direction direction) {
     log::AlignedBuffer buffer(2 * 65536);

@@ -12,8 +12,8 @@ namespace spoolrpc::rpc {
 namespace {
 
 using ::testing::AllOf;
-using ::testing::HasSubstr;
 using testing::HasCode;
+using ::testing::HasSubstr;
 using testing::StatusIs;
 
 std::string Payload(const wire::CallHeader& header, const std::string& message) {
@@ -84,8 +84,7 @@ TEST(MetadataTest, RulesOfKeysAndValues) {
   EXPECT_EQ(check("x-bin ", "v"), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(check("x", "\t"), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(check("x", "\x80"), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(check("x", std::string(kMaxMetadataSize, 'v')),
-            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(check("x", std::string(kMaxMetadataSize, 'v')), absl::StatusCode::kResourceExhausted);
 }
 
 TEST(MetadataTest, SizeCountsWhatEachPairCostsOnTheWire) {
@@ -118,8 +117,7 @@ TEST(MetadataTest, WhatAPeerMayNotSendIsDropped) {
   add("bad", "line\nline");
   add("", "");
   add("good-bin", "\n");
-  EXPECT_EQ(DecodeMetadata(header.metadata()),
-            (Metadata{{"good", "value"}, {"good-bin", "\n"}}));
+  EXPECT_EQ(DecodeMetadata(header.metadata()), (Metadata{{"good", "value"}, {"good-bin", "\n"}}));
 }
 
 TEST(ReassemblyTest, KeepsUpToItsLimitAndNoByteMore) {

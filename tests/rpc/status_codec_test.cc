@@ -9,8 +9,8 @@
 namespace spoolrpc::rpc {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::HasCode;
+using ::testing::HasSubstr;
 
 absl::Status ThereAndBack(const absl::Status& status) {
   wire::ReplyHeader header;
@@ -140,9 +140,9 @@ TEST(ErrorTest, ToUtf8ReplacesWhatIsNone) {
   EXPECT_EQ(ToUtf8("a\xffz"), "a?z");
   EXPECT_EQ(ToUtf8("\xc3"), "?");
   EXPECT_EQ(ToUtf8("\xc3(")[0], '?');
-  EXPECT_EQ(ToUtf8("\xc0\xaf"), "??");          // overlong
-  EXPECT_EQ(ToUtf8("\xe0\x80\xaf"), "???");     // overlong
-  EXPECT_EQ(ToUtf8("\xed\xa0\x80"), "???");     // a surrogate
+  EXPECT_EQ(ToUtf8("\xc0\xaf"), "??");            // overlong
+  EXPECT_EQ(ToUtf8("\xe0\x80\xaf"), "???");       // overlong
+  EXPECT_EQ(ToUtf8("\xed\xa0\x80"), "???");       // a surrogate
   EXPECT_EQ(ToUtf8("\xf4\x90\x80\x80"), "????");  // beyond the last
   EXPECT_EQ(ToUtf8("\xf5\x80\x80\x80"), "????");
 }
@@ -156,8 +156,8 @@ TEST(ErrorTest, DetailsOfOkAreNone) {
 }
 
 TEST(ErrorTest, MessageNamesTheMethodOnce) {
-  const absl::Status status = TransportError(absl::StatusCode::kUnavailable,
-                                             ErrorInfo::ACK_TIMEOUT, "why", true, "/a.B/C");
+  const absl::Status status =
+      TransportError(absl::StatusCode::kUnavailable, ErrorInfo::ACK_TIMEOUT, "why", true, "/a.B/C");
   EXPECT_EQ(status.message(), "/a.B/C: why");
   EXPECT_TRUE(GetErrorInfo(status)->may_have_executed());
   EXPECT_EQ(TransportErrorFrom(absl::InternalError("x"), ErrorInfo::BAD_MESSAGE, false).code(),

@@ -71,8 +71,8 @@ TEST_F(AddressTest, WhatMakesNoSenseIsSaid) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("spool:/path")));
   EXPECT_THAT(ResolveAddress("ssh:host"),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("ssh")));
-  EXPECT_THAT(ResolveAddress("spool:"), StatusIs(absl::StatusCode::kInvalidArgument,
-                                                 HasSubstr("spool:/path")));
+  EXPECT_THAT(ResolveAddress("spool:"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("spool:/path")));
   EXPECT_THAT(ResolveAddress(absl::string_view("/a\0b", 4)),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("not a path")));
 }

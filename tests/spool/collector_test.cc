@@ -65,8 +65,8 @@ class CollectorTest : public ::testing::Test {
     entry.directory = server.path();
     entry.record = std::make_shared<ServerRecord>(server.record());
     host_.offset = 1;
-    auto session = SessionDirectory::Create(spool_, entry, log::kMinCapacity,
-                                            absl::ToInt64Nanoseconds(kTerm));
+    auto session =
+        SessionDirectory::Create(spool_, entry, log::kMinCapacity, absl::ToInt64Nanoseconds(kTerm));
     EXPECT_OK(session);
     EXPECT_OK((*session)->Publish());
     host_.offset = 0;

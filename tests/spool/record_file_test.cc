@@ -12,8 +12,8 @@
 namespace spoolrpc::spool {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::HasCode;
+using ::testing::HasSubstr;
 using testing::StatusIs;
 
 SpoolRecord Record() {
@@ -64,9 +64,9 @@ TEST(RecordFileTest, AnotherVersionIsNoDamage) {
 
 TEST(RecordFileTest, AnotherKindIsRefusedThoughItsBytesParse) {
   VerdictRecord verdict;
-  EXPECT_THAT(DecodeRecord(EncodeRecord(RecordKind::kSpool, Record()), RecordKind::kVerdict,
-                           &verdict),
-              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("kind")));
+  EXPECT_THAT(
+      DecodeRecord(EncodeRecord(RecordKind::kSpool, Record()), RecordKind::kVerdict, &verdict),
+      StatusIs(absl::StatusCode::kDataLoss, HasSubstr("kind")));
 }
 
 TEST(RecordFileTest, FilesAreNamedAndMustBeFiles) {

@@ -1,5 +1,5 @@
-// Opening and making spools: what is unsafe or foreign is refused and said, and many may make one at
-// once.
+// Opening and making spools: what is unsafe or foreign is refused and said, and many may make one
+// at once.
 #include "spoolrpc/spool/spool.h"
 
 #include <grp.h>
@@ -22,9 +22,9 @@ namespace spoolrpc::spool {
 namespace {
 
 using ::testing::AllOf;
-using ::testing::HasSubstr;
 using testing::Call;
 using testing::HasCode;
+using ::testing::HasSubstr;
 using testing::StatusIs;
 
 class OpenSpoolTest : public ::testing::Test {
@@ -221,24 +221,26 @@ TEST_F(OpenSpoolTest, AnotherUserIsToldThatItMayNot) {
   ASSERT_OK(Make());
   // May not even look into the directory above.
   EXPECT_EQ(AsNobody([&] {
-    const absl::Status status = Open();
-    return absl::IsPermissionDenied(status) &&
-                   std::string(status.message()).find(root()) != std::string::npos
-               ? 0
-               : (dprintf(2, "%s\n", status.ToString().c_str()), 1);
-  }), 0);
+              const absl::Status status = Open();
+              return absl::IsPermissionDenied(status) &&
+                             std::string(status.message()).find(root()) != std::string::npos
+                         ? 0
+                         : (dprintf(2, "%s\n", status.ToString().c_str()), 1);
+            }),
+            0);
   // May look, and even so a server must be the owner's.
   for (const char* directory : {"a", "a/b", "a/b/spool"}) {
     ASSERT_EQ(chmod((scratch_ / directory).c_str(), 0755), 0);
   }
   ASSERT_EQ(chmod(scratch_.path().c_str(), 0755), 0);
   EXPECT_EQ(AsNobody([&] {
-    const absl::Status status = Make();
-    return absl::IsFailedPrecondition(status) &&
-                   std::string(status.message()).find("owner") != std::string::npos
-               ? 0
-               : (dprintf(2, "%s\n", status.ToString().c_str()), 1);
-  }), 0);
+              const absl::Status status = Make();
+              return absl::IsFailedPrecondition(status) &&
+                             std::string(status.message()).find("owner") != std::string::npos
+                         ? 0
+                         : (dprintf(2, "%s\n", status.ToString().c_str()), 1);
+            }),
+            0);
 }
 
 }  // namespace

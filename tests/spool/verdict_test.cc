@@ -61,8 +61,7 @@ TEST_P(VerdictTest, TheFirstDecides) {
   ASSERT_OK_AND_ASSIGN(const auto second, Decide(1, VerdictRecord::ACCEPTED, &won));
   EXPECT_FALSE(won);
   EXPECT_EQ(second.verdict(), VerdictRecord::WITHDRAWN);
-  ASSERT_OK_AND_ASSIGN(const auto there,
-                       LookForVerdict(*spool_, PathOf(1), std::string(16, 's')));
+  ASSERT_OK_AND_ASSIGN(const auto there, LookForVerdict(*spool_, PathOf(1), std::string(16, 's')));
   EXPECT_EQ(there.verdict(), VerdictRecord::WITHDRAWN);
   EXPECT_EQ(FilesIn("server") + FilesIn("client"), 0);
 }
@@ -95,8 +94,8 @@ TEST_P(VerdictTest, RacedThousandsOfTimes) {
       for (int r = 0; r < kRounds; ++r) {
         while (round.load() < r) std::this_thread::yield();
         // Who begins first differs from round to round.
-        for (int spin = (r * (i + 1) * 7) % 64; spin > 0; --spin) std::atomic_thread_fence(
-            std::memory_order_seq_cst);
+        for (int spin = (r * (i + 1) * 7) % 64; spin > 0; --spin)
+          std::atomic_thread_fence(std::memory_order_seq_cst);
         const auto verdict =
             Decide(r, i == 0 ? VerdictRecord::ACCEPTED : VerdictRecord::WITHDRAWN, &won[i]);
         if (verdict.ok()) {

@@ -19,9 +19,9 @@
 namespace spoolrpc::wait {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::Call;
 using testing::HasCode;
+using ::testing::HasSubstr;
 using testing::StatusIs;
 
 constexpr os::Nanos kSecond = 1'000'000'000;
@@ -110,10 +110,14 @@ TEST_F(DoorbellTest, EveryWayOfRingingWakes) {
       const uint32_t seen = bell->counter();
       std::thread ringer([&] {
         switch (way) {
-          case 0: return bell->Wake();
-          case 1: return bell->Ring(3, 5);
-          case 2: return bell->RingInbox();
-          default: return bell->Echo(3);
+          case 0:
+            return bell->Wake();
+          case 1:
+            return bell->Ring(3, 5);
+          case 2:
+            return bell->RingInbox();
+          default:
+            return bell->Echo(3);
         }
       });
       while (bell->counter() == seen) bell->Sleep(seen, 60 * kSecond);
@@ -199,8 +203,7 @@ TEST_F(DoorbellTest, WhatIsNoDoorbellOfOnesOwnIsRefused) {
 }
 
 TEST_F(DoorbellTest, EachFailingCallIsReported) {
-  for (const Call call :
-       {Call::kOpen, Call::kFallocate, Call::kPwrite, Call::kFstat, Call::kMap}) {
+  for (const Call call : {Call::kOpen, Call::kFallocate, Call::kPwrite, Call::kFstat, Call::kMap}) {
     testing::FaultySystemCalls faults;
     unlink(path().c_str());
     const auto fault = faults.Fail({call, "", 0, 1}, ENODEV);
