@@ -99,7 +99,7 @@ TEST_P(GiveUpTest, ClientKilled) {
   ASSERT_TRUE(Await(kLong, acknowledged)) << ListFiles();
   client->Kill();
   // The server closes its half of the session, and so has cancelled what was open on it.
-  const auto ended = [&] { return CountOpenSessions() == 1; };
+  const auto ended = [&] { return OpenSessions().size() == 1; };
   ASSERT_TRUE(Await(kLong, ended)) << ListFiles();
 }
 

@@ -19,6 +19,7 @@ constexpr int kAtOnce = 30;
 struct Running {
   std::unique_ptr<Process> process;
   bool killed = false;
+  absl::Time started;
   absl::Time kill_at = absl::InfiniteFuture();
 };
 
@@ -36,9 +37,10 @@ class ManyClientsTest : public SettingTest {
                                         absl::StrCat("--calls=", kCallsOfClient)};
         all.insert(all.end(), flags.begin(), flags.end());
         client.process = StartClient(std::move(all));
-        // Up to about the time that one takes among so many.
+        client.started = absl::Now();
+        // At any moment of the time that one takes among so many, and a little beyond.
         if (started % 3 == 0) {
-          client.kill_at = absl::Now() + absl::Microseconds((*random)() % 600000);
+          client.kill_at = client.started + usual_life_ * ((*random)() % 1100) / 1000;
         }
         ++started;
         running.push_back(std::move(client));
@@ -60,6 +62,7 @@ class ManyClientsTest : public SettingTest {
         }
         killed_ += client.killed;
         if (!client.killed) {
+          usual_life_ += (absl::Now() - client.started - usual_life_) / 8;
           EXPECT_EQ(client.process->AwaitExit(kLong).value_or(-1), 0);
         }
         return true;
@@ -122,6 +125,7 @@ class ManyClientsTest : public SettingTest {
   }
 
   int killed_ = 0;
+  absl::Duration usual_life_ = absl::Milliseconds(300);
   int results_ = 0;
   std::set<std::string> answered_;
 };

@@ -67,11 +67,11 @@ bool SpoolTest::AwaitExecutions(size_t calls) const {
   return Await(kLong, [&] { return executions().executed.size() >= calls; });
 }
 
-int SpoolTest::CountOpenSessions(int64_t server_pid) const {
-  int open = 0;
+std::set<std::string> SpoolTest::OpenSessions(int64_t server_pid) const {
+  std::set<std::string> open;
   const auto status = QuerySpool(spool());
   EXPECT_TRUE(status.ok()) << status.status();
-  if (!status.ok()) return -1;
+  if (!status.ok()) return open;
   for (const ServerStatus& server : status->servers) {
     if (server_pid != 0 && server.pid != server_pid) continue;
     for (const SessionStatus& session : server.sessions) {
@@ -79,7 +79,7 @@ int SpoolTest::CountOpenSessions(int64_t server_pid) const {
       char head[12] = {};
       log.read(head, sizeof(head));
       // docs/format.md, section 4: the state, of which 3 is closed.
-      open += log.gcount() == sizeof(head) && head[11] != 3;
+      if (log.gcount() == sizeof(head) && head[11] != 3) open.insert(session.id);
     }
   }
   return open;
@@ -90,6 +90,10 @@ int SpoolTest::CountFiles() const {
   std::error_code error;
   for (std::filesystem::recursive_directory_iterator it(spool(), error), end; !error && it != end;
        it.increment(error)) {
+    if (setting_.other_host && it->path().filename().string().rfind(".tmp-", 0) == 0) {
+      it.disable_recursion_pending();
+      continue;
+    }
     ++files;
   }
   // Something was removed under the iterator.

@@ -4,6 +4,7 @@
 #define SPOOLRPC_TESTS_FAILURE_SPOOL_FIXTURE_H_
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -55,10 +56,11 @@ class SpoolTest : public ::testing::Test {
   Executions executions() const { return ReadExecutions(file("executions")); }
   // Waits until `calls` different calls have been begun by handlers.
   bool AwaitExecutions(size_t calls) const;
-  // Sessions whose response log does not say that the server has closed it; of the server with this
-  // pid, or of all.
-  int CountOpenSessions(int64_t server_pid = 0) const;
-  // Files and directories in the spool, temporary ones included.
+  // Ids of the sessions whose response log does not say that the server has closed it; of the
+  // server with this pid, or of all.
+  std::set<std::string> OpenSessions(int64_t server_pid = 0) const;
+  // Files and directories in the spool. Those of processes on other hosts that were killed before
+  // they had made them are left out: nobody can tell that they are dead before an hour has passed.
   int CountFiles() const;
   // All of them, to be printed when a test fails.
   std::string ListFiles() const;
