@@ -13,6 +13,7 @@
 #include "absl/strings/str_format.h"
 #include "cli/file_dumps.h"
 #include "cli/text.h"
+#include "google/protobuf/stubs/logging.h"
 #include "spoolrpc/os/file.h"
 #include "spoolrpc/os/host.h"
 
@@ -151,7 +152,9 @@ void CheckMagic(absl::string_view bytes, absl::string_view expected, Report* rep
 
 void DumpFile(ByteSource* source, const std::string& path, const DumpOptions& options,
               Report* report) {
-  PathHint hint = HintOf(path);
+  // What is wrong is said here, not by protobuf on stderr.
+  const google::protobuf::LogSilencer silencer;
+  const PathHint hint = HintOf(path);
   const std::string magic(source->At(0, kMagicSize));
   if (magic == kRecordMagic) {
     DumpRecord(source, hint, report);

@@ -78,20 +78,24 @@ bool Plausible(uint64_t capacity) {
 // Of a head that the runtime refuses: what its fields say, and what the path and the size do.
 Head Salvage(absl::string_view bytes, uint64_t file_size, const PathHint& hint) {
   Head head;
+  // The path is not what was damaged.
   const uint8_t direction = Load<uint8_t>(bytes, 10);
-  head.fields.direction = static_cast<log::Direction>(direction);
-  if (direction > 2) head.fields.direction = hint.direction;
+  const bool by_path = hint.kind == PathHint::Kind::kLog || direction > 2;
+  head.fields.direction = by_path ? hint.direction : static_cast<log::Direction>(direction);
   head.fields.state = static_cast<log::WriterState>(Load<uint8_t>(bytes, 11));
   if (bytes.size() >= 32) head.fields.id = std::string(bytes.substr(16, 16));
   head.fields.capacity = Load<uint64_t>(bytes, 32);
   head.fields.counter = Load<uint64_t>(bytes, 40);
   head.fields.flushed = Load<uint64_t>(bytes, 48);
   head.fields.term_ns = Load<uint64_t>(bytes, 56);
-  head.capacity = head.fields.capacity;
-  const uint64_t by_size =
-      file_size > kHeadSize ? (file_size - kHeadSize) / kHeadSize * kHeadSize : 0;
-  if (!Plausible(head.capacity) || head.capacity > by_size) {
-    head.capacity = std::min(by_size, log::kMaxCapacity);
+  // A log has its full size from the first; only of a truncated one the field may know more.
+  const uint64_t by_size = file_size > kHeadSize ? file_size - kHeadSize : 0;
+  if (Plausible(by_size)) {
+    head.capacity = by_size;
+  } else if (Plausible(head.fields.capacity)) {
+    head.capacity = head.fields.capacity;
+  } else {
+    head.capacity = std::min(by_size / kHeadSize * kHeadSize, log::kMaxCapacity);
   }
   return head;
 }
@@ -220,7 +224,7 @@ class FramePrinter final : public RingVisitor {
       report_->Detail("    position    sequence  type        call    consumed  length  contents");
     }
     const std::string flags = FrameFlags(frame.flags);
-    report_->Detail(absl::StrFormat("%12d%12d  %-8s%8d%12d%8d  %s%s%s", frame.position,
+    report_->Detail(absl::StrFormat("%12d %11d  %-8s %7d %11d %7d  %s%s%s", frame.position,
                                     frame.sequence, FrameTypeName(frame.type), frame.call,
                                     frame.consumed, length, flags,
                                     flags.empty() || payload.empty() ? "" : " ", payload));
@@ -255,7 +259,7 @@ std::vector<RingShape> Shapes(const Head& head, const PathHint& hint) {
     return {shape};
   }
   std::vector<RingShape> shapes;
-  for (const std::string& id : {head.fields.id, hint.id}) {
+  for (const std::string& id : {hint.id, head.fields.id}) {
     if (id.size() != 16) continue;
     for (const log::Direction direction : {log::Direction::kRequests, log::Direction::kResponses}) {
       shape.id = id;
@@ -272,10 +276,13 @@ std::unique_ptr<RingScan> FindFrames(ByteSource* source, const Head& head, const
   std::unique_ptr<RingScan> scan;
   *found = false;
   const std::vector<RingShape> shapes = Shapes(head, hint);
-  for (const RingShape& shape : shapes) {
-    scan = std::make_unique<RingScan>(source, shape, options.search_budget / shapes.size());
-    *found = scan->Find();
-    if (*found) break;
+  // All of them a little, before one of them much.
+  for (const uint64_t budget : {options.search_budget / 64, options.search_budget}) {
+    for (const RingShape& shape : shapes) {
+      scan = std::make_unique<RingScan>(source, shape, budget / shapes.size());
+      *found = scan->Find();
+      if (*found) return scan;
+    }
   }
   return scan;
 }
@@ -299,7 +306,9 @@ Count CountFrames(const Head& head, RingScan* scan, const DumpOptions& options) 
 void ReportEmptyRing(const Head& head, RingScan* scan, Report* report) {
   const bool written = head.whole && head.fields.flushed > 0;
   const uint64_t nonzero = scan == nullptr ? 0 : scan->CountNonzero(head.capacity);
-  if (scan == nullptr || (nonzero == 0 && !written)) {
+  if (scan == nullptr) {
+    report->Detail("no ring");
+  } else if (nonzero == 0 && !written) {
     report->Detail("no frames yet");
   } else if (nonzero == 0) {
     report->ProblemAt(kHeadSize, absl::StrCat("the ring holds only zeros, though the writer has "

@@ -1,6 +1,6 @@
 #include "cli/report.h"
 
-#include <memory>
+#include <algorithm>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
@@ -12,25 +12,30 @@
 namespace spoolrpc::cli {
 namespace {
 
-// Prints ids, fingerprints and other bytes in hex, as the names of files have them.
+// Ids have this many bytes.
+constexpr size_t kIdSize = 16;
+
+// Prints ids and other bytes that are no text in hex, as the names of files have them.
 class BytesInHex final : public google::protobuf::TextFormat::FastFieldValuePrinter {
  public:
+  void PrintString(const std::string& value,
+                   google::protobuf::TextFormat::BaseTextGenerator* out) const override {
+    out->PrintString(absl::StrCat("\"", absl::Utf8SafeCEscape(value), "\""));
+  }
   void PrintBytes(const std::string& value,
                   google::protobuf::TextFormat::BaseTextGenerator* out) const override {
-    for (const char c : value) {
-      if (!absl::ascii_isprint(static_cast<unsigned char>(c))) {
-        out->PrintString(absl::BytesToHexString(value));
-        return;
-      }
-    }
-    out->PrintString(absl::StrCat("\"", absl::CEscape(value), "\""));
+    const bool text = std::all_of(value.begin(), value.end(), [](char c) {
+      return absl::ascii_isprint(static_cast<unsigned char>(c));
+    });
+    out->PrintString(text && value.size() != kIdSize
+                         ? absl::StrCat("\"", absl::CEscape(value), "\"")
+                         : absl::BytesToHexString(value));
   }
 };
 
 std::string Print(const google::protobuf::Message& message, bool single_line) {
   google::protobuf::TextFormat::Printer printer;
   printer.SetSingleLineMode(single_line);
-  printer.SetUseUtf8StringEscaping(true);
   // What a newer version has added is shown by number.
   printer.SetHideUnknownFields(false);
   printer.SetDefaultFieldValuePrinter(new BytesInHex);  // takes ownership
@@ -46,7 +51,9 @@ void Report::Headline(absl::string_view text) {
 }
 
 void Report::Detail(absl::string_view text) {
-  if (details()) *out_ << indent_ << Printable(text) << '\n';
+  if (details()) {
+    *out_ << indent_ << Printable(absl::StripTrailingAsciiWhitespace(text)) << '\n';
+  }
 }
 
 void Report::DetailBlock(absl::string_view lines) {

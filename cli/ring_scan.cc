@@ -157,11 +157,11 @@ std::optional<uint64_t> RingScan::Try(const Candidate& candidate, uint64_t limit
   if (bytes.size() < candidate.checked) return std::nullopt;
   const Header header = ParseHeader(bytes.data());
   const uint64_t cost = std::max<uint64_t>(candidate.checked, kLeastCost);
-  limit = std::min(limit, budget_);
+  limit = std::min(limit, left_);
   const auto try_laps = [&](uint64_t first, uint64_t last) -> std::optional<uint64_t> {
     for (uint64_t lap = first; lap <= last && limit >= cost; ++lap) {
       limit -= cost;
-      budget_ -= cost;
+      left_ -= cost;
       const uint64_t position = lap * shape_.capacity + candidate.offset;
       if (key_.Checksum(bytes.data(), candidate.checked, position) == header.checksum) {
         return position;
@@ -183,13 +183,14 @@ std::optional<uint64_t> RingScan::Try(const Candidate& candidate, uint64_t limit
 std::optional<uint64_t> RingScan::FindAnchor(bool hop) {
   lookalikes_ = 0;
   std::vector<Candidate> candidates = Candidates(hop);
+  left_ = budget_ / 2;
   // The cheapest first: short frames of few possible laps.
   const auto cost = [](const Candidate& c) {
     return absl::uint128(c.last_lap - c.first_lap) * c.checked + c.checked;
   };
   std::stable_sort(candidates.begin(), candidates.end(),
                    [&](const Candidate& a, const Candidate& b) { return cost(a) < cost(b); });
-  const uint64_t share = budget_ / kBudgetShare;
+  const uint64_t share = left_ / kBudgetShare;
   log::Frame frame;
   size_t length = 0;
   for (const Candidate& candidate : candidates) {

@@ -91,7 +91,8 @@ class RingScan {
   const RingShape shape_;
   const log::FrameKey key_;
   const size_t max_length_;
-  uint64_t budget_;
+  const uint64_t budget_;
+  uint64_t left_ = 0;  // of the budget, in one of the two passes of FindAnchor()
   uint64_t anchor_ = 0;
   uint64_t end_ = 0;
   size_t lookalikes_ = 0;

@@ -51,10 +51,11 @@ std::string SessionTable(const SpoolStatus& status) {
     }
     left_out += server.session_count - std::min(server.session_count, server.sessions.size());
   }
-  if (rows.size() == 1) return "";
-  std::string table = absl::StrCat("\n", Table(rows, "  "));
+  std::string table;
+  if (rows.size() > 1) absl::StrAppend(&table, "\n", Table(rows, "  "));
   if (left_out > 0) {
-    absl::StrAppend(&table, "  and ", FormatCount(left_out), " more (--sessions=N shows more)\n");
+    absl::StrAppend(&table, rows.size() > 1 ? "" : "\n", "  and ", FormatCount(left_out),
+                    " more session", left_out == 1 ? "" : "s", " (--sessions=N shows more)\n");
   }
   return table;
 }
