@@ -197,6 +197,17 @@ TEST(Frame, ItMustEndWithinTheRingAndTheLimit) {
             DecodeResult::kNotValid);
 }
 
+TEST(Frame, UnusedBytesOfTheHeaderAreZeroEvenUnderAGoodChecksum) {
+  const size_t length = kFrameHeaderSize + Sealed().payload.size();
+  for (const size_t at : {6, 7}) {
+    std::string bytes = Seal(Sealed());
+    bytes[at] = 1;
+    const uint64_t checksum = TestKey().Checksum(bytes.data(), length, kPosition);
+    memcpy(bytes.data() + 8, &checksum, sizeof(checksum));
+    EXPECT_EQ(Decode(bytes).result, DecodeResult::kNotValid) << at;
+  }
+}
+
 TEST(Frame, NothingIsExpectedWhereNoHeaderFits) {
   for (size_t available = 0; available < 32; ++available) {
     EXPECT_EQ(
