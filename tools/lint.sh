@@ -75,7 +75,7 @@ check_text() {
   local ours=(':!third_party' ':!LICENSE' ':!tools/lint.sh') written status=0
   written=("${ours[@]}" ':!*/golden/*')
   nothing "paths of one machine" \
-    git grep -nIE '(^|[^[:alnum:]_.~-])/(work|home/[a-z]+|Users)/' -- "${ours[@]}" || status=1
+    git grep -nIE '(^|[^[:alnum:]_.~-])/(work|Users)/' -- "${ours[@]}" || status=1
   nothing "paths outside the repository" git grep -nIF '../shared' -- "${ours[@]}" || status=1
   nothing "conflict markers" git grep -nIE '^(<<<<<<<|>>>>>>>)( |$)' -- "${ours[@]}" || status=1
   nothing "trailing blanks" git grep -nIE '[[:blank:]]+$' -- "${written[@]}" || status=1
