@@ -105,7 +105,6 @@ class SessionPool {
   std::map<ClientSession*, int> pidfds_;
   std::unique_ptr<log::AlignedBuffer> buffer_;
   os::Nanos next_scan_ = 0;
-  os::Nanos next_housekeeping_ = 0;
   os::Nanos scanning_since_ = 0;
 };
 
