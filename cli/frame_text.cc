@@ -76,7 +76,11 @@ std::string PayloadText::DescribeReply(absl::string_view payload, bool more, std
   google::rpc::Status details;
   const bool has_details = !header.details().empty() && details.ParseFromString(header.details());
   if (has_details) header.clear_details();
+  if (!header.message().empty()) {
+    absl::StrAppend(&text, " \"", Printable(header.message()), "\"");
+  }
   header.clear_code();
+  header.clear_message();
   if (const std::string rest = MessageLine(header); !rest.empty()) {
     absl::StrAppend(&text, " {", rest, "}");
   }

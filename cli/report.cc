@@ -1,44 +1,62 @@
 #include "cli/report.h"
 
 #include <algorithm>
+#include <memory>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "cli/text.h"
+#include "google/protobuf/descriptor.h"
 #include "google/protobuf/text_format.h"
 
 namespace spoolrpc::cli {
 namespace {
 
-// Ids have this many bytes.
-constexpr size_t kIdSize = 16;
+using google::protobuf::FieldDescriptor;
+using google::protobuf::TextFormat;
 
-// Prints ids and other bytes that are no text in hex, as the names of files have them.
-class BytesInHex final : public google::protobuf::TextFormat::FastFieldValuePrinter {
+// Bytes that are no text in hex.
+class BytesAsText : public TextFormat::FastFieldValuePrinter {
  public:
-  void PrintString(const std::string& value,
-                   google::protobuf::TextFormat::BaseTextGenerator* out) const override {
+  void PrintString(const std::string& value, TextFormat::BaseTextGenerator* out) const override {
     out->PrintString(absl::StrCat("\"", absl::Utf8SafeCEscape(value), "\""));
   }
-  void PrintBytes(const std::string& value,
-                  google::protobuf::TextFormat::BaseTextGenerator* out) const override {
+  void PrintBytes(const std::string& value, TextFormat::BaseTextGenerator* out) const override {
     const bool text = std::all_of(value.begin(), value.end(), [](char c) {
       return absl::ascii_isprint(static_cast<unsigned char>(c));
     });
-    out->PrintString(text && value.size() != kIdSize
-                         ? absl::StrCat("\"", absl::CEscape(value), "\"")
-                         : absl::BytesToHexString(value));
+    out->PrintString(text ? absl::StrCat("\"", absl::CEscape(value), "\"")
+                          : absl::BytesToHexString(value));
+  }
+};
+
+// Ids, as the names of files have them.
+class BytesInHex final : public BytesAsText {
+ public:
+  void PrintBytes(const std::string& value, TextFormat::BaseTextGenerator* out) const override {
+    out->PrintString(absl::BytesToHexString(value));
   }
 };
 
 std::string Print(const google::protobuf::Message& message, bool single_line) {
-  google::protobuf::TextFormat::Printer printer;
+  TextFormat::Printer printer;
   printer.SetSingleLineMode(single_line);
   // What a newer version has added is shown by number.
   printer.SetHideUnknownFields(false);
-  printer.SetDefaultFieldValuePrinter(new BytesInHex);  // takes ownership
+  printer.SetDefaultFieldValuePrinter(new BytesAsText);  // takes ownership
+  const google::protobuf::Descriptor& type = *message.GetDescriptor();
+  for (int i = 0; i < type.field_count(); ++i) {
+    const FieldDescriptor* const field = type.field(i);
+    if (field->type() != FieldDescriptor::TYPE_BYTES || !absl::EndsWith(field->name(), "_id")) {
+      continue;
+    }
+    auto in_hex = std::make_unique<BytesInHex>();
+    // Takes ownership if it returns true.
+    if (printer.RegisterFieldValuePrinter(field, in_hex.get())) in_hex.release();
+  }
   std::string text;
   printer.PrintToString(message, &text);
   return text;

@@ -47,7 +47,7 @@ TEST(DumpLogTest, PrintsHeadAndFrames) {
       AllOf(HasSubstr("response log, open, ring of 64 KiB, 7 frames (sequence 1 to 7)"),
             HasSubstr(absl::StrCat("id ", SessionName())), HasSubstr("ACK"),
             HasSubstr("ACKED OK, message 5 bytes"),
-            HasSubstr("NOT_FOUND {message: \"no such greeting\""),
+            HasSubstr("NOT_FOUND \"no such greeting\" {trailing_metadata { key: \"key-bin\""),
             HasSubstr("details {code: 5 details"), HasSubstr("MORE OK, message 5 bytes so far"),
             HasSubstr("the last 3 bytes"), HasSubstr("CONSUMED"), HasSubstr("type 99"),
             HasSubstr("SKIPPABLE"), HasSubstr("nothing yet")));
