@@ -172,11 +172,14 @@ head -c 8388608 /dev/urandom >"$scratch/web/pages/data.bin"
 
 # start_web_server: nginx of this user, on a free port of the loopback address: $port.
 start_web_server() {
-  local i directory=$scratch/web nginx
+  local i directory=$scratch/web nginx user=
+  # (Root's nginx would give its directories to another user.)
+  [[ $(id -u) != 0 ]] || user='user root root;'
   nginx=$(PATH=$PATH:/usr/sbin command -v nginx) || fail "there is no nginx: install nginx-light"
   for ((i = 0; i < 20; i++)); do
     port=$((20000 + RANDOM % 10000))
     cat >"$directory/nginx.conf" <<CONFIGURATION
+$user
 daemon off;
 master_process off;
 pid $directory/pid;

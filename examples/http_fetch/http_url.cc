@@ -63,11 +63,6 @@ absl::StatusOr<HttpUrl> HttpUrl::Parse(absl::string_view text) {
     // Some read it as '/', some as a part of the user's name.
     if (c == '\\') return Bad(text, "it has a backslash; write it as %5C");
   }
-  // libcurl forgives other numbers of slashes; others read them otherwise.
-  const size_t slashes = text.find("://");
-  if (slashes == absl::string_view::npos || absl::StartsWith(text.substr(slashes + 3), "/")) {
-    return Bad(text, "it does not begin with http:// or https:// and a host");
-  }
   HttpUrl url;
   url.handle_.reset(curl_url());
   if (url.handle_ == nullptr) return absl::ResourceExhaustedError("out of memory for a URL");
@@ -86,6 +81,11 @@ absl::StatusOr<HttpUrl> HttpUrl::Parse(absl::string_view text) {
   url.scheme_ = absl::AsciiStrToLower(Part(handle, CURLUPART_SCHEME));
   if (url.scheme_ != "http" && url.scheme_ != "https") {
     return Bad(text, "only http and https are fetched");
+  }
+  // libcurl forgives other numbers of slashes; others read them otherwise.
+  const size_t slashes = text.find("://");
+  if (slashes == absl::string_view::npos || absl::StartsWith(text.substr(slashes + 3), "/")) {
+    return Bad(text, "it does not begin with http:// or https:// and a host");
   }
   std::string host = absl::AsciiStrToLower(Part(handle, CURLUPART_HOST));
   if (absl::EndsWith(host, "]")) {

@@ -19,8 +19,9 @@ namespace {
 
 constexpr char kNginx[] = "/usr/sbin/nginx";
 
-// DIRECTORY and PORT stand for themselves.
+// USER, DIRECTORY and PORT stand for themselves.
 constexpr char kConfiguration[] = R"(
+USER
 daemon off;
 master_process off;
 pid DIRECTORY/nginx.pid;
@@ -93,13 +94,16 @@ Nginx::Nginx(const std::string& directory) : directory_(directory) {
   if (mkdir(directory.c_str(), 0700) != 0 || mkdir(pages().c_str(), 0700) != 0) Die("mkdir");
   const std::string pid_file = directory + "/nginx.pid";
   const std::string error_log = directory + "/error.log";
+  // Root's nginx would give its directories away, to a user whom a sandbox does not have.
+  const std::string user = geteuid() == 0 ? "user root root;" : "";
   constexpr int kTries = 20;
   for (int i = 0; i < kTries; ++i) {
     // A port that is free now; who takes it before nginx does makes us try another one.
     close(Listen(&port_));
     WriteWholeFile(directory + "/nginx.conf",
-                   absl::StrReplaceAll(kConfiguration,
-                                       {{"DIRECTORY", directory}, {"PORT", absl::StrCat(port_)}}));
+                   absl::StrReplaceAll(
+                       kConfiguration,
+                       {{"USER", user}, {"DIRECTORY", directory}, {"PORT", absl::StrCat(port_)}}));
     process_ =
         std::make_unique<Program>(directory, "nginx",
                                   std::vector<std::string>{kNginx, "-p", directory, "-e", error_log,
@@ -117,7 +121,7 @@ Nginx::Nginx(const std::string& directory) : directory_(directory) {
 
 std::string Nginx::Url(absl::string_view path) const { return UrlOf(port_, path); }
 
-RawServer::RawServer() : listener_(Listen(&port_)) {}
+RawServer::RawServer() { listener_ = Listen(&port_); }
 
 RawServer::~RawServer() {
   Close();
