@@ -52,6 +52,8 @@ class ServerCall {
 
   // Whether the acknowledgement has gone out. Belongs to the session's lock.
   bool acknowledged = false;
+  // Whether the handler runs, or has run. Belongs to the session's lock.
+  bool started = false;
 
  private:
   const std::shared_ptr<ServerSession> session_;

@@ -222,6 +222,8 @@ int ServerSession::PollOnce(bool force, bool inline_allowed, log::AlignedBuffer*
 absl::Status ServerSession::OnFrame(const log::Frame& frame) {
   absl::MutexLock lock(&mu_);
   if (ended()) return absl::OkStatus();
+  read_position_ =
+      frame.position + log::AlignFrame(log::kFrameHeaderSize + frame.payload.size());
   switch (frame.type) {
     case log::FrameType::kCall:
       return OnCall(frame);
@@ -418,6 +420,10 @@ ServerSession::Start ServerSession::BeginCall(const std::shared_ptr<ServerCall>&
     return Start::kDropped;
   };
   if (ended() || call->cancelled()) return drop();
+  if (host_->draining()) {
+    RejectCall(call, wire::NOT_STARTED_DRAINING, absl::UnavailableError("the server is draining"));
+    return Start::kAnswered;
+  }
   if (call->method()->info().ack_before_execution) {
     Acknowledge(call);
     // Flushed before the lease is checked: who does not find it after the lease has expired may
@@ -444,12 +450,14 @@ ServerSession::Start ServerSession::BeginCall(const std::shared_ptr<ServerCall>&
   }
   // The lease as it is now, after the acknowledgement: a renewal would hide that it had lapsed.
   if (now - link_->last_look() > term_ / 2 || !link_->own_lease().valid(now)) Doubt();
-  if (!in_doubt_.load(std::memory_order_relaxed)) return Start::kRun;
   absl::MutexLock lock(&mu_);
   if (ended()) return Start::kDropped;
-  if (!in_doubt_.load(std::memory_order_relaxed)) return Start::kRun;  // resolved meanwhile
-  held_.push_back(call);
-  return Start::kHeld;
+  if (in_doubt_.load(std::memory_order_relaxed)) {
+    held_.push_back(call);
+    return Start::kHeld;
+  }
+  call->started = true;
+  return Start::kRun;
 }
 
 void ServerSession::EndCall(const std::shared_ptr<ServerCall>& call) {
@@ -525,7 +533,14 @@ void ServerSession::End(wire::Goodbye::Cause cause, const std::string& detail,
   {
     absl::MutexLock lock(&mu_);
     if (ended_.exchange(true, std::memory_order_acq_rel)) return;
-    for (const auto& [id, call] : calls_) call->Cancel();
+    for (const auto& [id, call] : calls_) {
+      call->Cancel();
+      // What was read and is on its way to the queue is returned in the same step.
+      if (cause == wire::Goodbye::DRAINED && !call->started) {
+        Answer(id, absl::UnavailableError("the server is draining"), wire::NOT_STARTED_DRAINING, 0);
+      }
+    }
+    answers_ = false;
     calls_.clear();  // they hold this session
     open_.store(0, std::memory_order_relaxed);
     partial_.clear();
@@ -534,7 +549,7 @@ void ServerSession::End(wire::Goodbye::Cause cause, const std::string& detail,
     wire::Goodbye goodbye;
     goodbye.set_cause(cause);
     goodbye.set_detail(detail.substr(0, 1024));
-    goodbye.set_read_position(link_->consumed());
+    goodbye.set_read_position(read_position_);
     link_->SendControl(log::FrameType::kGoodbye, 0, 0, goodbye.SerializeAsString());
   }
   if (client_gone) client_closed_ = true;

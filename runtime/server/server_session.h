@@ -100,6 +100,8 @@ class ServerSession final : public link::Pollable,
       ABSL_LOCKS_EXCLUDED(mu_);
   // Ended, and not to be looked at any more.
   void Retire() { retired_.store(true, std::memory_order_release); }
+  // Replies wait for the client to make room.
+  bool backlogged() const { return !ended() && link_->backlogged(); }
   int open_calls() const { return open_.load(std::memory_order_relaxed); }
   void CancelAll() ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -163,6 +165,8 @@ class ServerSession final : public link::Pollable,
   uint64_t partial_bytes_ ABSL_GUARDED_BY(mu_) = 0;
   absl::flat_hash_map<uint32_t, std::string> method_names_ ABSL_GUARDED_BY(mu_);
   uint64_t last_call_ ABSL_GUARDED_BY(mu_) = 0;
+  // Frames of the request log before it have been taken.
+  uint64_t read_position_ ABSL_GUARDED_BY(mu_) = 0;
   // Read, and to be dispatched when the poll is over.
   std::vector<std::shared_ptr<ServerCall>> ready_ ABSL_GUARDED_BY(mu_);
   // Held back while the session is in doubt.

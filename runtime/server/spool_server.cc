@@ -24,6 +24,8 @@ constexpr os::Nanos kGoodbyeTime = 3000 * kMillisecond;
 constexpr os::Nanos kRefusalTime = 60000 * kMillisecond;
 constexpr int kIoThreads = 4;
 constexpr absl::Duration kDrainGoodbyeTime = absl::Seconds(2);
+// How long a server that shuts down waits for clients to make room for replies.
+constexpr absl::Duration kDrainReplyTime = absl::Seconds(10);
 
 }  // namespace
 
@@ -407,6 +409,14 @@ void SpoolServer::Drain(absl::Time deadline) {
     for (const auto& session : Sessions()) session->CancelAll();
     dispatcher_->WaitIdle(absl::InfiniteFuture());
   }
+  // Replies that wait for room are still delivered: a goodbye would pass them.
+  const absl::Time delivered = absl::Now() + kDrainReplyTime;
+  const auto backlogged = [this] {
+    const auto sessions = Sessions();
+    return std::any_of(sessions.begin(), sessions.end(),
+                       [](const auto& session) { return session->backlogged(); });
+  };
+  while (backlogged() && absl::Now() < delivered) poll(nullptr, 0, 2);
   for (const auto& session : Sessions()) session->End(wire::Goodbye::DRAINED, "", false);
   // The clients are given a moment to read the goodbye before their files go. On a local file system
   // they can still read it then: they have them open.
