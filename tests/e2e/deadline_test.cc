@@ -136,6 +136,7 @@ TEST_P(DeadlineTest, PassesOnBothSides) {
   EXPECT_EQ(ReasonOf(status), ErrorInfo::DEADLINE);
   EXPECT_TRUE(GetErrorInfo(status)->may_have_executed());
   EXPECT_TRUE(gate.AwaitArrived(1));
+  gate.Open();
   EXPECT_TRUE(cancelled);
 }
 

@@ -170,6 +170,29 @@ TEST_P(ServersTest, DrainSendsQueuedCallsElsewhereAndFinishesRunningOnes) {
   EXPECT_EQ(by_second, 9);
 }
 
+TEST_P(ServersTest, DrainDeliversLargeRepliesWhole) {
+  ProbeService service;
+  service.handler = [](ServerContext*, const Text*, Text* reply) {
+    reply->set_data(std::string(size_t{20} << 20, 'l'));
+    return absl::OkStatus();
+  };
+  for (int round = 0; round < 3; ++round) {
+    auto server = Serve(&service);
+    const auto stub = Probe::NewStub(Connect());
+    absl::Notification acknowledged;
+    std::thread caller([&] {
+      ClientContext context;
+      context.set_acknowledged_callback([&] { acknowledged.Notify(); });
+      Text reply;
+      EXPECT_OK(stub->Run(&context, Say(""), &reply));
+      EXPECT_EQ(reply.data().size(), size_t{20} << 20);
+    });
+    EXPECT_TRUE(acknowledged.WaitForNotificationWithTimeout(kLong));
+    server->Shutdown();
+    caller.join();
+  }
+}
+
 TEST_P(ServersTest, ServersThatComeAndGoLoseNoCall) {
   // Every call is executed exactly once, whatever server it meets.
   absl::Mutex mu;
