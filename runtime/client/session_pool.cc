@@ -294,6 +294,8 @@ void SessionPool::Scan(os::Nanos now, const std::set<std::string>& wanted) {
     }
   }
   std::vector<std::string> others;
+  // Who offers it and has not taken a session in, or none lately.
+  std::vector<std::string> silent;
   int dead = 0;
   for (const spool::ServerEntry& server : found) {
     bool offers = false;
@@ -308,7 +310,16 @@ void SessionPool::Scan(os::Nanos now, const std::set<std::string>& wanted) {
       for (const auto& service : server.record->services()) others.push_back(service.name());
       continue;
     }
+    silent.push_back(absl::StrCat(server.record->process().host(), ":",
+                                  server.record->process().pid()));
     Connect(server, now);
+  }
+  if (situation.empty() && !silent.empty()) {
+    situation = absl::StrCat("no server on the spool ", path_, " has accepted a session; asked: ",
+                             absl::StrJoin(silent, ", "),
+                             " (stopped, starting, going down, or without room on its disk? Its "
+                             "log is in ",
+                             path_, "/", spool::kLogs, ")");
   }
   if (situation.empty()) {
     situation = absl::StrCat("no live server offers it on the spool ", path_);
@@ -471,9 +482,14 @@ absl::Status SessionPool::Adopt(Pending* pending, const spool::VerdictRecord& ve
   options.pollers = pollers_.get();
   options.directory = std::move(pending->directory);
   auto session = std::make_shared<ClientSession>(std::move(options));
-  const int pidfd =
-      env_.host->OpenPidfd(spool::ToProcessId(pending->server.record->process()));
-  if (pidfd >= 0) pidfds_[session.get()] = pidfd;
+  const os::ProcessId process = spool::ToProcessId(pending->server.record->process());
+  const int pidfd = env_.host->OpenPidfd(process);
+  if (pidfd >= 0) {
+    pidfds_[session.get()] = pidfd;
+  } else if (env_.host->Look(process) == os::Liveness::kDead) {
+    // It has ended since it accepted: nobody would tell.
+    session->OnServerDead(buffer_.get());
+  }
   if (pollers_ != nullptr) pollers_->Add(session);
   absl::MutexLock lock(&mu_);
   sessions_.push_back(std::move(session));

@@ -11,6 +11,7 @@
 #include <iostream>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "tests/failure/make_call.h"
 #include "tests/failure/spool_fixture.h"
 
@@ -106,6 +107,8 @@ TEST_P(FullDiskTest, NoRoomForTheServersHalf) {
   EXPECT_FALSE(result.ok());
   EXPECT_FALSE(result.may_have_executed) << result;
   EXPECT_LE(absl::Nanoseconds(result.ended - result.began), absl::Seconds(4)) << result;
+  EXPECT_TRUE(absl::StrContains(result.message, absl::StrCat(":", server->pid())))
+      << "the server that was asked is not named: " << result;
   std::cout << result << std::endl;
   MakeRoom();
   const auto works = [&] {

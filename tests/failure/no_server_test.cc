@@ -1,8 +1,10 @@
 // A call without a server ends at its ack timeout, not later, and no later server executes it.
 #include <signal.h>
 
-#include <filesystem>
+#include <string>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "tests/failure/make_call.h"
 #include "tests/failure/spool_fixture.h"
 
@@ -15,8 +17,8 @@ constexpr absl::Duration kSlack = absl::Milliseconds(400);
 
 class NoServerTest : public SettingTest {
  protected:
-  // The call ends with NO_SERVER in time, and says that it was not executed.
-  void ExpectNoServer(Channel* channel) {
+  // The call ends with NO_SERVER in time, and says that it was not executed. Returns its message.
+  std::string ExpectNoServer(Channel* channel) {
     const auto stub =
         Failure::NewStub(std::shared_ptr<ChannelInterface>(channel, [](ChannelInterface*) {}));
     ClientContext context;
@@ -31,6 +33,7 @@ class NoServerTest : public SettingTest {
     const absl::Duration took = absl::Nanoseconds(result.ended - result.began);
     EXPECT_GE(took, kAckTimeout);
     EXPECT_LE(took, kAckTimeout + kSlack);
+    return result.message;
   }
 
   // The same channel calls the server, which then drains: what it would have executed it has.
@@ -77,7 +80,9 @@ TEST_P(NoServerTest, StoppedServer) {
   const auto server = StartServer(absl::Seconds(2));
   server->Send(SIGSTOP);
   const auto channel = MakeChannel();
-  ExpectNoServer(channel.get());
+  const std::string message = ExpectNoServer(channel.get());
+  EXPECT_TRUE(absl::StrContains(message, absl::StrCat(":", server->pid())))
+      << "the server that was asked is not named: " << message;
   server->Send(SIGCONT);
   ExpectNotExecuted(channel.get(), server.get());
 }

@@ -4,6 +4,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "spoolrpc/os/clock.h"
+#include "spoolrpc/os/host.h"
+#include "tests/failure/make_call.h"
 #include "tests/failure/spool_fixture.h"
 
 namespace spoolrpc::failure {
@@ -61,6 +63,50 @@ TEST_P(ServerKillTest, EveryCallerHasATypedStatusInTime) {
   std::cout << setting_.name << ": the first caller learned of the kill after "
             << absl::Nanoseconds(first - killed) << ", the last after "
             << absl::Nanoseconds(last - killed) << ", allowed are " << Bound() << std::endl;
+}
+
+// Kills a server in the moment when a client wants to watch it.
+class KillingHost final : public os::Host {
+ public:
+  explicit KillingHost(Process* victim) : victim_(victim) {}
+  os::ProcessId Self() const override { return os::Host::Real()->Self(); }
+  os::Liveness Look(const os::ProcessId& process) const override {
+    return os::Host::Real()->Look(process);
+  }
+  int OpenPidfd(const os::ProcessId& process) const override {
+    if (process.pid == victim_->pid()) victim_->Kill();
+    return os::Host::Real()->OpenPidfd(process);
+  }
+  int Cpus() const override { return os::Host::Real()->Cpus(); }
+
+ private:
+  Process* const victim_;
+};
+
+// The session has been accepted, and no call was made on it: it goes to the next server.
+TEST_F(SpoolTest, ServerThatDiesRightAfterItAcceptedIsNotedAtOnce) {
+  const auto victim = StartServer(absl::Minutes(1));
+  KillingHost host(victim.get());
+  ChannelOptions options;
+  options.environment.host = &host;
+  const auto channel = MakeChannel(options);
+  const auto stub = Failure::NewStub(channel);
+  {
+    ClientContext context;
+    context.set_ack_timeout(absl::Seconds(1));
+    Work work;
+    work.set_id("nobody");
+    const Result result = MakeCall(stub.get(), "CountedAppend", &context, work);
+    EXPECT_EQ(result.reason, ErrorInfo::NO_SERVER) << result;
+    EXPECT_TRUE(result.certainly_not_executed()) << result;
+  }
+  const auto successor = StartServer(absl::Minutes(1));
+  ClientContext context;
+  Work work;
+  work.set_id("successor");
+  const Result result = MakeCall(stub.get(), "CountedAppend", &context, work);
+  EXPECT_TRUE(result.ok()) << result;
+  EXPECT_EQ(executions().executed.size(), 1u);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, ServerKillTest, ::testing::Values(kLocal, kNetwork, kOtherHost),

@@ -130,8 +130,8 @@ void Race(const std::string& parent, int rounds, Transport transport) {
   EXPECT_LT(accepted_count, rounds - rounds / 10);
 }
 
-TEST(WithdrawRaceTest, OnDisk) { Race("", 5000, Transport::kLocal); }
-TEST(WithdrawRaceTest, OnDiskByNetworkRules) { Race("", 2000, Transport::kNetwork); }
+TEST(WithdrawRaceTest, OnDisk) { Race("", 4000, Transport::kLocal); }
+TEST(WithdrawRaceTest, OnDiskByNetworkRules) { Race("", 1000, Transport::kNetwork); }
 TEST(WithdrawRaceTest, InMemory) { Race("/dev/shm", 5000, Transport::kLocal); }
 
 }  // namespace
