@@ -96,7 +96,8 @@ os::Nanos ServerSession::Look(log::AlignedBuffer* buffer) {
     idle_since_ = now;
   }
   const os::Nanos head = link_->next_head_reading();
-  link_->EndPoll();
+  const os::Nanos next = schedule_.Next(env_.clock->Now());
+  link_->EndPoll();  // others may poll from here on
   if (ended()) return now + kDoubtLook;
   if (now - idle_since_ > client_term_ * kTermsOfIdleClient &&
       env_.host->Look(client_) != os::Liveness::kAlive) {
@@ -106,7 +107,7 @@ os::Nanos ServerSession::Look(log::AlignedBuffer* buffer) {
   const os::Nanos after = env_.clock->Now();
   if (in_doubt_.load(std::memory_order_relaxed)) return after + kDoubtLook;
   if (link_->bells_trusted()) return std::min(after + term_ / 4, head);
-  return std::min(schedule_.Next(after), head);
+  return std::min(next, head);
 }
 
 void ServerSession::CheckGap(os::Nanos now) {
