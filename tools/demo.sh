@@ -83,6 +83,17 @@ show() {
   ((status == 0)) || fail "${1##*/} ended with status $status"
 }
 
+# show_status CALLS: spoolrpc status, once it counts so many calls: a server tells its count when it renews its lease, every
+# few seconds.
+show_status() {
+  local i
+  for ((i = 0; i < 100; i++)); do
+    ! "$spoolrpc" status --json 2>/dev/null | grep -qE "\"calls_served\": *$1\b" || break
+    sleep 0.1
+  done
+  show "$spoolrpc" status
+}
+
 # expect TEXT: the last shown command printed it.
 expect() { grep -qF -- "$1" "$scratch/shown" || fail "that should have said: $1"; }
 
@@ -140,7 +151,7 @@ done
 echo "    8,000 calls in $milliseconds ms, processes started and ended"
 
 say "4. Who serves the spool?"
-show "$spoolrpc" status
+show_status 8001
 expect helloworld.Greeter
 
 say "5. The server is killed (kill -9). A call without a server ends when its ack timeout has passed, and says why."
@@ -263,7 +274,7 @@ expect PERMISSION_DENIED
 
 say "9. What the fetch_server says of it, and the spool:"
 grep fetched "$scratch/fetch_server" | indented
-show "$spoolrpc" status
+show_status 5
 expect http_fetch.HttpFetch
 
 kill -TERM "$fetching"

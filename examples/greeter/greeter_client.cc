@@ -11,8 +11,9 @@
 #include "examples/greeter/helloworld.spoolrpc.pb.h"
 #include "spoolrpc/spoolrpc.h"
 
-ABSL_FLAG(std::string, spool, "", "the spool: spool:/path or a plain path; empty: $SPOOLRPC_DIR, "
-                                  "or ~/.cache/spoolrpc");
+ABSL_FLAG(std::string, spool, "",
+          "the spool: spool:/path or a plain path; empty: $SPOOLRPC_DIR, "
+          "or ~/.cache/spoolrpc");
 ABSL_FLAG(std::string, name, "world", "whom to greet");
 ABSL_FLAG(int, calls, 1, "how many calls to make");
 ABSL_FLAG(absl::Duration, ack_timeout, absl::Seconds(20), "how long to wait for a server");
@@ -58,7 +59,9 @@ int main(int argc, char** argv) {
   for (int i = 0; i < absl::GetFlag(FLAGS_calls); ++i) {
     const absl::StatusOr<std::string> reply = greeter.SayHello(absl::GetFlag(FLAGS_name));
     if (!reply.ok()) {
-      fprintf(stderr, "greeter_client: %s\n", reply.status().ToString().c_str());
+      fprintf(stderr, "greeter_client: %s: %s\n",
+              absl::StatusCodeToString(reply.status().code()).c_str(),
+              std::string(reply.status().message()).c_str());
       return 1;
     }
     printf("Greeter received: %s\n", reply->c_str());

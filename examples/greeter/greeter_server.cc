@@ -13,8 +13,9 @@
 #include "examples/greeter/helloworld.spoolrpc.pb.h"
 #include "spoolrpc/spoolrpc.h"
 
-ABSL_FLAG(std::string, spool, "", "the spool to serve: spool:/path or a plain path; empty: "
-                                  "$SPOOLRPC_DIR, or ~/.cache/spoolrpc");
+ABSL_FLAG(std::string, spool, "",
+          "the spool to serve: spool:/path or a plain path; empty: "
+          "$SPOOLRPC_DIR, or ~/.cache/spoolrpc");
 
 namespace {
 

@@ -12,6 +12,7 @@
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
+#include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "examples/http_fetch/allow_list.h"
@@ -56,7 +57,7 @@ class HttpFetchImpl final : public http_fetch::HttpFetch::Service {
     const absl::Status status = fetcher_.Fetch(
         *request, context->deadline(), [context] { return context->IsCancelled(); }, reply);
     const std::string took =
-        absl::FormatDuration(absl::Trunc(absl::Now() - start, absl::Milliseconds(1)));
+        absl::StrFormat("%.1f ms", absl::ToDoubleMilliseconds(absl::Now() - start));
     if (status.ok()) {
       printf("fetched %s: %d, %zu bytes, %s, for %s\n",
              http_fetch::Printable(reply->url().substr(0, reply->url().find('?'))).c_str(),
