@@ -32,7 +32,7 @@ if [[ ${NODES_STAGE:-} != inside ]]; then
     esac
   }
   parse_options "$0" "$@"
-  install_missing "$NODES_DIR/log/apt" glusterfs-server glusterfs-client iproute2 procps
+  install_missing glusterfs-server glusterfs-client iproute2 procps
   mkdir -p "$NODES_DIR"/{lib,run}
   enter_private "$0"
 fi

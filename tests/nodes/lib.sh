@@ -31,21 +31,9 @@ require_fuse() {
   (exec 3<>/dev/fuse) 2>/dev/null || fail "/dev/fuse cannot be opened: allow this container the device"
 }
 
-# install_missing LOG PACKAGE...: installs those of the packages that are missing; apt's words go to LOG.
+# install_missing PACKAGE...: those that are missing; their services are not started.
 install_missing() {
-  local log=$1 package missing=()
-  shift
-  for package in "$@"; do
-    if [[ $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) != installed ]]; then
-      missing+=("$package")
-    fi
-  done
-  ((${#missing[@]})) || return 0
-  echo "$harness: installing ${missing[*]}" >&2
-  {
-    apt-get update -q &&
-      DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}"
-  } >"$log" 2>&1 || fail "cannot install ${missing[*]}; apt's messages: $(tail -n 5 "$log")"
+  "$(dirname "${BASH_SOURCE[0]}")/../../tools/setup.sh" --packages "$@" >&2 || fail "cannot install all of: $*"
 }
 
 # run_private SECONDS COMMAND...: runs it with private mount, network (loopback only) and process namespaces and

@@ -23,7 +23,7 @@ harness=moosefs.sh
 if [[ ${NODES_STAGE:-} != inside ]]; then
   own_option() { return 1; }
   parse_options "$0" "$@"
-  install_missing "$NODES_DIR/log/apt" moosefs-master moosefs-chunkserver moosefs-client iproute2
+  install_missing moosefs-master moosefs-chunkserver moosefs-client iproute2
   mkdir -p "$NODES_DIR"/{metadata,chunks,chunkserver}
   enter_private "$0"
 fi

@@ -94,13 +94,13 @@ initramfs() {
 
 prepare() {
   local packages downloads=$cache/downloads root=$cache/root package
-  install_missing "$cache/apt.log" "${libraries[@]}" e2fsprogs iproute2 gcc libc6-dev
+  install_missing "${libraries[@]}" e2fsprogs iproute2 gcc libc6-dev
   packages=(busybox-static kmod nfs-kernel-server nfs-common libnfsidmap1 rpcbind xfsprogs)
   apt-cache show user-mode-linux >/dev/null 2>&1 || apt-get update -q
   if [[ $kernel_kind == uml ]]; then
     packages+=(user-mode-linux)
   else
-    install_missing "$cache/apt.log" qemu-system-x86
+    install_missing qemu-system-x86
     # The cloud kernel has no 9p, so the plain one.
     packages+=("$(apt-cache depends linux-image-amd64 | awk '/Depends: linux-image/ { print $2; exit }')")
   fi

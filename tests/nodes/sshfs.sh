@@ -24,7 +24,7 @@ harness=sshfs.sh
 if [[ ${NODES_STAGE:-} != inside ]]; then
   own_option() { return 1; }
   parse_options "$0" "$@"
-  install_missing "$NODES_DIR/log/apt" sshfs openssh-server openssh-client iproute2
+  install_missing sshfs openssh-server openssh-client iproute2
   mkdir -p "$NODES_DIR/data"
   chmod 700 "$NODES_DIR"
   enter_private "$0"
