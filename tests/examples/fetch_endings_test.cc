@@ -110,7 +110,7 @@ TEST_F(FetchEndingsTest, TerminatedServerCancelsWhatRunsTooLong) {
   EXPECT_EQ(server->AwaitExit().value_or(-1), 0) << server->Errors();
 }
 
-TEST_F(FetchEndingsTest, KilledServerIsToldAtOnceAndANewOneServes) {
+TEST_F(FetchEndingsTest, ClientOfAKilledServerIsToldAndANewOneServes) {
   auto server = StartServer();
   const auto client = StartClient({raw_.Url("/")});
   ASSERT_NE(raw_.AwaitRequest(), "");
