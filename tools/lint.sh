@@ -102,7 +102,9 @@ check_tidy() {
   mapfile -t files < <(python3 -c 'import json, sys; [print(entry["file"]) for entry in json.load(open(sys.argv[1]))]' \
     "$directory/compile_commands.json")
   if ((changed)); then
+    # (In a fresh clone nothing differs from the upstream branch: then what the last commit changed.)
     base=$(git rev-parse -q --verify '@{upstream}' || git rev-parse HEAD)
+    if git diff --quiet "$base"; then base=$(git rev-parse -q --verify HEAD~1 || git rev-parse HEAD); fi
     mapfile -t files < <(for file in "${files[@]}"; do
       if git diff --name-only "$base" | grep -qxF "${file##*/execroot/spoolrpc/}"; then echo "$file"; fi
     done)

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Builds everything and runs every test there is. Installs what is missing first.
 #
-#   tools/test.sh [--quick] [--lint]
+#   tools/test.sh [--quick] [--full] [--lint]
+#     --full    every test under the sanitizers, not only those of the parts that each is for
 #     --quick   without the sanitizers and the network file systems: what a change wants every few minutes
 #     --lint    also the checks of tools/lint.sh, and first
 #
@@ -13,10 +14,11 @@ cd "$(dirname "$(realpath "$0")")/.."
 # shellcheck source=tools/lib.sh
 . tools/lib.sh
 
-quick=0 lint=0
+quick=0 full=0 lint=0
 for word in "$@"; do
   case $word in
     --quick) quick=1 ;;
+    --full) full=1 ;;
     --lint) lint=1 ;;
     *)
       awk 'NR > 1 { if (!/^#/) exit; sub(/^# ?/, ""); print }' "$0" >&2
@@ -53,13 +55,17 @@ bazel_tests() {
   fi
 }
 
-# sanitizer NAME TAG OPTION...: all tests but those tagged no-san or TAG, and the planted errors, which must be found.
-# Output goes to directories of its own, so that nothing is built again afterwards.
+# sanitizer NAME TAG OPTION... -- PATTERN...: those tests but those tagged no-san or TAG, and the planted errors, which
+# must be found. Output goes to directories of its own, so that nothing is built again afterwards.
 sanitizer() {
-  local name=$1 tag=$2
+  local name=$1 tag=$2 options=()
   shift 2
-  bazel_tests "tests under $name" "$@" --platform_suffix="-$name" --symlink_prefix=/ --build_tests_only \
-    --test_tag_filters="-no-san,-$tag" --build_tag_filters="-no-san,-$tag" -- //... //tests/sanitizers:planted_test
+  while [[ $1 != -- ]]; do
+    options+=("$1")
+    shift
+  done
+  bazel_tests "tests under $name" "${options[@]}" --platform_suffix="-$name" --symlink_prefix=/ --build_tests_only \
+    --test_tag_filters="-no-san,-$tag" --build_tag_filters="-no-san,-$tag" "$@" //tests/sanitizers:planted_test
 }
 
 # node_tests HARNESS OPTION...: every tests/nodes/*_test.sh between two clients of that file system.
@@ -95,10 +101,14 @@ for script in tests/*/run.sh; do
 done
 
 if ((!quick)); then
+  # What reads other processes' bytes under the first two, what has threads under the third; --full: everything.
+  bytes=(//tests/{os,log,wait,spool,link,rpc,e2e,cli}/...)
+  threads=(//tests/{wait,link,e2e}/...)
+  if ((full)); then bytes=(//...) threads=(//...); fi
   # (The linker warns of hundreds of AddressSanitizer's symbols: no warnings, then; the first build showed ours.)
-  sanitizer asan_ubsan no-asan --config=asan --config=ubsan --output_filter='^none$'
+  sanitizer asan_ubsan no-asan --config=asan --config=ubsan --output_filter='^none$' -- "${bytes[@]}"
   sanitizer tsan no-tsan --config=tsan --custom_malloc=//tests/sanitizers:tsan \
-    --test_env=TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+    --test_env=TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 -- "${threads[@]}"
   if ! namespaces_work; then
     skip_part "tests between two nodes" "mounting needs root, and leave to make namespaces"
   else
@@ -112,7 +122,9 @@ if ((!quick)); then
 fi
 
 if ((lint)); then
-  for check in threads tidy; do run_part "lint: $check" tools/lint.sh "$check"; done
+  # (clang-tidy over everything takes as long as all the rest: `tools/lint.sh tidy` by hand.)
+  run_part "lint: threads" tools/lint.sh threads
+  run_part "lint: tidy of what changed" tools/lint.sh --changed tidy
 fi
 
 finish_parts
