@@ -212,13 +212,11 @@ void SpoolServer::HousekeepOnce() {
     spool_->Touch(it->first);
     it = touches_.erase(it);
   }
-  if (now >= next_lease_) {
-    RenewLeases(now);
-    next_lease_ = now + options_.term / 4;
-  }
+  RenewLeasesIfDue();
   RemoveEnded(now);
   EmptyGraves(/*all=*/false);
   for (auto it = forget_verdicts_.begin(); it != forget_verdicts_.end();) {
+    RenewLeasesIfDue();
     // Kept as long as the client's half is there.
     if (now < it->second || !directory_->Forget(it->first)) {
       ++it;
@@ -242,6 +240,9 @@ void SpoolServer::LookIntoInbox() {
     return;
   }
   for (const std::string& id : *ids) {
+    // Taking many in may last longer than a term.
+    RenewLeasesIfDue();
+    if (draining()) return;
     {
       absl::MutexLock lock(&mu_);
       if (sessions_.count(id) > 0) continue;
@@ -315,6 +316,13 @@ void SpoolServer::Accept(const std::string& id) {
   pollers_->Add(session);
 }
 
+void SpoolServer::RenewLeasesIfDue() {
+  const os::Nanos now = env_.clock->Now();
+  if (now < next_lease_) return;
+  next_lease_ = now + options_.term / 4;
+  RenewLeases(now);
+}
+
 void SpoolServer::RenewLeases(os::Nanos now) {
   const log::WriterState state =
       draining() ? log::WriterState::kDraining : log::WriterState::kOpen;
@@ -331,6 +339,7 @@ void SpoolServer::RenewLeases(os::Nanos now) {
 void SpoolServer::RemoveEnded(os::Nanos now) {
   for (const auto& session : Sessions()) {
     if (!session->ended()) continue;
+    RenewLeasesIfDue();
     const os::Nanos since = ended_since_.emplace(session->id(), now).first->second;
     if (!session->client_closed() && now - since < kGoodbyeTime) continue;
     Bury(session);
@@ -363,6 +372,7 @@ void SpoolServer::Bury(const std::shared_ptr<ServerSession>& session) {
 
 void SpoolServer::EmptyGraves(bool all) {
   for (auto it = graves_.begin(); it != graves_.end();) {
+    if (!all) RenewLeasesIfDue();
     // A handler that still runs for the session keeps its files open.
     if ((all || it->second.expired() || !spool_->network()) && directory_->Forget(it->first)) {
       it = graves_.erase(it);
@@ -374,6 +384,7 @@ void SpoolServer::EmptyGraves(bool all) {
 
 void SpoolServer::Collect() {
   const auto removed = collector_->Collect(directory_->id(), [this](const std::string& id) {
+    RenewLeasesIfDue();
     absl::MutexLock lock(&mu_);
     return sessions_.count(id) > 0;
   });

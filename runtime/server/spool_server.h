@@ -76,6 +76,8 @@ class SpoolServer final : public SessionHost {
   void LookIntoInbox() ABSL_LOCKS_EXCLUDED(mu_);
   void Accept(const std::string& id) ABSL_LOCKS_EXCLUDED(mu_);
   void RenewLeases(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
+  // For the housekeeper, between two pieces of any work that may take long: leases do not wait for it.
+  void RenewLeasesIfDue() ABSL_LOCKS_EXCLUDED(mu_);
   void RemoveEnded(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
   void Bury(const std::shared_ptr<ServerSession>& session) ABSL_LOCKS_EXCLUDED(mu_);
   void EmptyGraves(bool all);

@@ -12,6 +12,7 @@
 
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "spoolrpc/spoolrpc.h"
 #include "tests/failure/failure_service.h"
@@ -27,6 +28,8 @@ ABSL_FLAG(int, workers, 0, "handlers at once; 0: the usual number");
 ABSL_FLAG(std::string, stop_if, "",
           "while this file exists, the next write to a response log removes "
           "it and stops the process (SIGSTOP) before it writes");
+ABSL_FLAG(absl::Duration, slow_sessions, absl::ZeroDuration(),
+          "so long the file system takes for the directory of each session");
 ABSL_FLAG(bool, quiet, true, "log warnings only");
 
 namespace {
@@ -48,6 +51,10 @@ int RunServer() {
     calls.Run({Call::kPwrite, "/responses"}, [stop_if] {
       if (unlink(stop_if.c_str()) == 0) raise(SIGSTOP);
     });
+    environment.calls = &calls;
+  }
+  if (const absl::Duration slow = absl::GetFlag(FLAGS_slow_sessions); slow > absl::ZeroDuration()) {
+    calls.Run({Call::kMkdir, "/sessions/"}, [slow] { absl::SleepFor(slow); });
     environment.calls = &calls;
   }
   spoolrpc::ServerBuilder builder;

@@ -4,6 +4,9 @@
 #include <iostream>
 #include <random>
 #include <set>
+#include <string>
+#include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "tests/failure/make_call.h"
@@ -133,7 +136,9 @@ class ManyClientsTest : public SettingTest {
 class ThousandClientsTest : public ManyClientsTest {};
 class HundredClientsTest : public ManyClientsTest {};
 
-TEST_P(ThousandClientsTest, LeaveAsManyFilesAsOne) { Run(1000, absl::Seconds(1), {}); }
+// The term is long enough for a machine on which other things run: callers must not take a server
+// for dead that only does not get to run.
+TEST_P(ThousandClientsTest, LeaveAsManyFilesAsOne) { Run(1000, absl::Seconds(5), {}); }
 
 INSTANTIATE_TEST_SUITE_P(All, ThousandClientsTest, ::testing::Values(kLocal), SettingName);
 
@@ -144,6 +149,36 @@ TEST_P(HundredClientsTest, LeaveAsManyFilesAsOne) {
 
 INSTANTIATE_TEST_SUITE_P(All, HundredClientsTest, ::testing::Values(kNetwork, kOtherHost),
                          SettingName);
+
+class RushTest : public SettingTest {};
+
+// Taking in all who come at once lasts longer than a term; who is there already must not suffer.
+TEST_P(RushTest, CallsThatAreOpenSurviveARushOfNewClients) {
+  constexpr int kNewcomers = 40;
+  const auto server = StartServer(absl::Seconds(1), {"--slow_sessions=60ms", "--workers=4"});
+  const auto call = [this](const std::string& id, const std::string& hold_until) {
+    const auto channel = MakeChannel();
+    const auto stub = Failure::NewStub(channel);
+    ClientContext context;
+    Work work;
+    work.set_id(id);
+    work.set_hold_until(hold_until);
+    const Result result = MakeCall(stub.get(), "CountedAppend", &context, work);
+    EXPECT_TRUE(result.ok()) << result;
+  };
+  std::vector<std::thread> callers;
+  callers.emplace_back(call, "open", file("release"));
+  ASSERT_TRUE(AwaitExecutions(1));
+  for (int i = 0; i < kNewcomers; ++i) {
+    callers.emplace_back(call, absl::StrCat("newcomer", i), "");
+  }
+  EXPECT_TRUE(AwaitExecutions(1 + kNewcomers));
+  Touch(file("release"));
+  for (std::thread& caller : callers) caller.join();
+  Drain(server.get());
+}
+
+INSTANTIATE_TEST_SUITE_P(All, RushTest, ::testing::Values(kLocal, kOtherHost), SettingName);
 
 }  // namespace
 }  // namespace spoolrpc::failure
