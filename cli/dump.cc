@@ -156,20 +156,22 @@ void DumpFile(ByteSource* source, const std::string& path, const DumpOptions& op
   const google::protobuf::LogSilencer silencer;
   const PathHint hint = HintOf(path);
   const std::string magic(source->At(0, kMagicSize));
-  if (magic == kRecordMagic) {
-    DumpRecord(source, hint, report);
-  } else if (magic == kLogMagic) {
-    DumpLog(source, hint, options, report);
-  } else if (magic == kDoorbellMagic) {
-    DumpDoorbell(source, report);
-  } else if (hint.kind == PathHint::Kind::kRecord) {
-    DumpRecord(source, hint, report);
-  } else if (hint.kind == PathHint::Kind::kLog) {
-    DumpLog(source, hint, options, report);
-  } else if (hint.kind == PathHint::Kind::kDoorbell) {
-    DumpDoorbell(source, report);
-  } else {
-    DumpOther(source, hint, report);
+  PathHint::Kind kind = hint.kind;
+  if (magic == kRecordMagic) kind = PathHint::Kind::kRecord;
+  if (magic == kLogMagic) kind = PathHint::Kind::kLog;
+  if (magic == kDoorbellMagic) kind = PathHint::Kind::kDoorbell;
+  switch (kind) {
+    case PathHint::Kind::kRecord:
+      DumpRecord(source, hint, report);
+      break;
+    case PathHint::Kind::kLog:
+      DumpLog(source, hint, options, report);
+      break;
+    case PathHint::Kind::kDoorbell:
+      DumpDoorbell(source, report);
+      break;
+    default:
+      DumpOther(source, hint, report);
   }
 }
 

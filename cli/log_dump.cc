@@ -24,7 +24,6 @@
 namespace spoolrpc::cli {
 namespace {
 
-using log::kFrameHeaderSize;
 using log::kHeadSize;
 
 // A log that is written while it is read may look damaged, and whole the next time.
@@ -160,10 +159,8 @@ void ReportHead(absl::string_view bytes, const Head& head, const absl::Status& r
 class FramePrinter final : public RingVisitor {
  public:
   // Prints the frames after the first `skip`.
-  FramePrinter(const Head& head, RingScan* scan, const DumpOptions& options, uint64_t skip,
-               Report* report)
+  FramePrinter(const Head& head, const DumpOptions& options, uint64_t skip, Report* report)
       : head_(head),
-        scan_(scan),
         options_(options),
         skip_(skip),
         report_(report),
@@ -234,7 +231,6 @@ class FramePrinter final : public RingVisitor {
   }
 
   const Head& head_;
-  RingScan* const scan_;
   const DumpOptions& options_;
   const uint64_t skip_;
   Report* const report_;
@@ -298,7 +294,7 @@ struct Count {
 Count CountFrames(const Head& head, RingScan* scan, const DumpOptions& options) {
   std::ostringstream nowhere;
   Report silent(&nowhere, Depth::kNothing, "");
-  FramePrinter counter(head, scan, options, 0, &silent);
+  FramePrinter counter(head, options, 0, &silent);
   scan->Walk(&counter);
   return {counter.frames(), counter.first(), counter.last(), silent.problems()};
 }
@@ -369,7 +365,7 @@ void DumpLog(ByteSource* source, const PathHint& hint, const DumpOptions& option
   }
   const uint64_t skip = count.frames - std::min(count.frames, options.frames);
   if (skip > 0) report->Detail(absl::StrCat(Plural(skip, "older frame"), " not shown"));
-  FramePrinter printer(head, scan.get(), options, skip, report);
+  FramePrinter printer(head, options, skip, report);
   scan->Walk(&printer);
   const uint64_t next = scan->end();
   if (!head.whole || head.fields.flushed <= next) {

@@ -55,7 +55,9 @@ std::string Print(const google::protobuf::Message& message, bool single_line) {
     }
     auto in_hex = std::make_unique<BytesInHex>();
     // Takes ownership if it returns true.
-    if (printer.RegisterFieldValuePrinter(field, in_hex.get())) in_hex.release();
+    if (printer.RegisterFieldValuePrinter(field, in_hex.get())) {
+      static_cast<void>(in_hex.release());
+    }
   }
   std::string text;
   printer.PrintToString(message, &text);
