@@ -146,6 +146,18 @@ TEST_F(FileTest, ADirectReadStopsAtAnEndWithinABlock) {
   EXPECT_EQ(*got, 5000);
 }
 
+TEST_F(FileTest, ADirectReadTakesARefusalBehindAPartialBlockForTheEnd) {
+  const auto partial = Create("partial", std::string(5000, 'x'));
+  const auto whole = Create("whole", std::string(4096, 'x'));
+  calls_.Fail({Call::kPread, "partial", /*skip=*/1}, EINVAL);
+  calls_.Fail({Call::kPread, "whole", /*skip=*/1}, EINVAL);
+  std::string buffer(16384, '\0');
+  ASSERT_OK_AND_ASSIGN(const size_t got, partial->ReadAt(0, buffer.data(), buffer.size()));
+  EXPECT_EQ(got, 5000);
+  EXPECT_THAT(whole->ReadAt(0, buffer.data(), buffer.size()),
+              HasCode(absl::StatusCode::kInvalidArgument));
+}
+
 TEST_F(FileTest, CreatingRefusesWhatExists) {
   Create("file", "content");
   OpenOptions options;
