@@ -34,7 +34,8 @@ ip link set lo up
 ip addr add $address/32 dev lo
 cp /var/lib/mfs/metadata.mfs.empty "$NODES_DIR/metadata/metadata.mfs"
 echo '* / rw,alldirs,admin,maproot=0:0' >"$NODES_DIR/mfsexports.cfg"
-echo "$NODES_DIR/chunks 20GiB" >"$NODES_DIR/mfshdd.cfg"
+# (A limit in this file would count what others have on the same disk.)
+echo "$NODES_DIR/chunks" >"$NODES_DIR/mfshdd.cfg"
 : >"$NODES_DIR/mfstopology.cfg"
 cat >"$NODES_DIR/mfsmaster.cfg" <<CONFIGURATION
 WORKING_USER = root
