@@ -9,6 +9,7 @@
 #include "spoolrpc/rpc/call_header.h"
 #include "spoolrpc/rpc/error.h"
 #include "spoolrpc/spool/address.h"
+#include "spoolrpc/spool/reason.h"
 
 namespace spoolrpc {
 namespace {
@@ -31,8 +32,8 @@ absl::string_view ServiceOf(absl::string_view method) {
   return method.substr(0, method.find('/'));
 }
 
-absl::Status NoSession(const absl::Status& status, const client::ClientCall& call,
-                       os::Nanos now, const std::string& path) {
+absl::Status NoSession(const absl::Status& status, const client::ClientCall& call, os::Nanos now,
+                       const std::string& path) {
   const char* const method = call.method->full_name;
   const std::string waited = absl::FormatDuration(absl::Nanoseconds(now - call.began));
   if (absl::IsCancelled(status)) {
@@ -40,7 +41,8 @@ absl::Status NoSession(const absl::Status& status, const client::ClientCall& cal
                                "the caller cancelled the call", false, method);
   }
   if (!absl::IsDeadlineExceeded(status)) {
-    return rpc::TransportErrorFrom(status, ErrorInfo::SPOOL_UNUSABLE, false, method, path);
+    return rpc::TransportErrorFrom(status, spool::ReasonOf(status, ErrorInfo::SPOOL_UNUSABLE),
+                                   false, method, path);
   }
   if (now >= call.deadline) {
     return rpc::TransportError(
@@ -73,22 +75,21 @@ absl::Status Channel::BlockingUnaryCall(const MethodInfo& method, ClientContext*
   }
   const os::Clock* const clock = options_.environment.clock;
   const os::Nanos began = clock->Now();
-  const os::Nanos deadline = os::After(
-      began, Choose(settings.context.timeout(), options_.timeout, method.timeout_ns,
-                    absl::InfiniteDuration()));
-  const os::Nanos ack_deadline = os::After(
-      began, Choose(settings.context.ack_timeout(), options_.ack_timeout, method.ack_timeout_ns,
-                    kAckTimeout));
+  const os::Nanos deadline = os::After(began, Choose(settings.context.timeout(), options_.timeout,
+                                                     method.timeout_ns, absl::InfiniteDuration()));
+  const os::Nanos ack_deadline =
+      os::After(began, Choose(settings.context.ack_timeout(), options_.ack_timeout,
+                              method.ack_timeout_ns, kAckTimeout));
   size_t size = 0;
   if (absl::Status s = rpc::CheckSerializable(request, method.full_name, &size); !s.ok()) {
     return rpc::TransportErrorFrom(s, ErrorInfo::BAD_MESSAGE, false);
   }
   if (size > options_.max_send_message_size) {
-    return rpc::TransportError(absl::StatusCode::kResourceExhausted, ErrorInfo::MESSAGE_TOO_LARGE,
-                               absl::StrCat("the request has ", size,
-                                            " bytes, this channel sends at most ",
-                                            options_.max_send_message_size),
-                               false, method.full_name);
+    return rpc::TransportError(
+        absl::StatusCode::kResourceExhausted, ErrorInfo::MESSAGE_TOO_LARGE,
+        absl::StrCat("the request has ", size, " bytes, this channel sends at most ",
+                     options_.max_send_message_size),
+        false, method.full_name);
   }
   if (!settings.context.metadata().empty()) {
     if (absl::Status s = rpc::CheckMetadata(settings.context.metadata()); !s.ok()) return s;

@@ -67,8 +67,8 @@ class Channel final : public ChannelInterface {
 };
 
 // The channel to the spool at `address`: "spool:/path", a plain path, or empty for $SPOOLRPC_DIR or
-// ~/.cache/spoolrpc. The spool need not exist yet. INVALID_ARGUMENT for an address or an option that
-// makes no sense.
+// ~/.cache/spoolrpc. The spool need not exist yet. INVALID_ARGUMENT for an address or an option
+// that makes no sense.
 absl::StatusOr<std::shared_ptr<Channel>> CreateChannel(absl::string_view address,
                                                        const ChannelOptions& options = {});
 

@@ -62,11 +62,11 @@ bool ClientSession::Offers(absl::string_view service) const {
 
 void ClientSession::Run(ClientCall* call) {
   if (call->request_size > max_request_size_) {
-    call->status = rpc::TransportError(
-        absl::StatusCode::kResourceExhausted, ErrorInfo::MESSAGE_TOO_LARGE,
-        absl::StrCat("the request has ", call->request_size, " bytes, the server accepts ",
-                     max_request_size_),
-        false, call->method->full_name);
+    call->status =
+        rpc::TransportError(absl::StatusCode::kResourceExhausted, ErrorInfo::MESSAGE_TOO_LARGE,
+                            absl::StrCat("the request has ", call->request_size,
+                                         " bytes, the server accepts ", max_request_size_),
+                            false, call->method->full_name);
     return;
   }
   call->context.SetPeer(peer_);
@@ -247,9 +247,9 @@ void ClientSession::GiveUp(ClientCall* call, os::Nanos now) {
     const bool acknowledged = call->acknowledged.load(std::memory_order_relaxed);
     absl::Status status;
     if (call->context.cancelled()) {
-      status = rpc::TransportError(absl::StatusCode::kCancelled, ErrorInfo::CANCELLED,
-                                   "the caller cancelled the call", written,
-                                   call->method->full_name);
+      status =
+          rpc::TransportError(absl::StatusCode::kCancelled, ErrorInfo::CANCELLED,
+                              "the caller cancelled the call", written, call->method->full_name);
     } else if (now >= call->deadline) {
       status = rpc::TransportError(
           absl::StatusCode::kDeadlineExceeded, ErrorInfo::DEADLINE,
@@ -312,10 +312,9 @@ absl::Status ClientSession::OnFrame(const log::Frame& frame) {
       return absl::OkStatus();
     default:
       if ((frame.flags & log::kSkippable) != 0) return absl::OkStatus();
-      return absl::DataLossError(absl::StrCat("read ", link_->read_path(),
-                                              ": a frame of unknown type ",
-                                              static_cast<int>(frame.type), " at position ",
-                                              frame.position));
+      return absl::DataLossError(
+          absl::StrCat("read ", link_->read_path(), ": a frame of unknown type ",
+                       static_cast<int>(frame.type), " at position ", frame.position));
   }
 }
 
@@ -347,8 +346,8 @@ void ClientSession::TakeReply(ClientCall* call, absl::string_view payload) {
   const char* const method = call->method->full_name;
   wire::ReplyHeader header;
   if (absl::Status s = rpc::SplitPayload(&payload, &header); !s.ok()) {
-    call->status = rpc::TransportErrorFrom(s, ErrorInfo::BAD_MESSAGE, true, method,
-                                           link_->read_path());
+    call->status =
+        rpc::TransportErrorFrom(s, ErrorInfo::BAD_MESSAGE, true, method, link_->read_path());
     return;
   }
   if (header.initial_metadata_size() > 0 || header.trailing_metadata_size() > 0) {
@@ -368,18 +367,18 @@ void ClientSession::TakeReply(ClientCall* call, absl::string_view payload) {
       status = rpc::TransportErrorFrom(status, ErrorInfo::DISCARDED, false, method);
     } else if (header.reason() == ErrorInfo::MESSAGE_TOO_LARGE ||
                header.reason() == ErrorInfo::BAD_MESSAGE) {
-      status = rpc::TransportErrorFrom(status, static_cast<ErrorInfo::Reason>(header.reason()),
-                                       true);
+      status =
+          rpc::TransportErrorFrom(status, static_cast<ErrorInfo::Reason>(header.reason()), true);
     }
     call->status = std::move(status);
     return;
   }
   if (payload.size() > call->max_reply_size) {
-    call->status = rpc::TransportError(
-        absl::StatusCode::kResourceExhausted, ErrorInfo::MESSAGE_TOO_LARGE,
-        absl::StrCat("the reply has ", payload.size(), " bytes, this channel accepts ",
-                     call->max_reply_size),
-        true, method);
+    call->status =
+        rpc::TransportError(absl::StatusCode::kResourceExhausted, ErrorInfo::MESSAGE_TOO_LARGE,
+                            absl::StrCat("the reply has ", payload.size(),
+                                         " bytes, this channel accepts ", call->max_reply_size),
+                            true, method);
     return;
   }
   const absl::Status parsed = rpc::ParseMessage(payload, method, call->reply);
@@ -396,15 +395,14 @@ absl::Status ClientSession::OnGoodbye(const log::Frame& frame) {
     return absl::DataLossError(
         absl::StrCat("read ", link_->read_path(), ": a GOODBYE that does not parse"));
   }
-  const bool corrupt = goodbye.cause() == wire::Goodbye::CORRUPT ||
-                       goodbye.cause() == wire::Goodbye::PROTOCOL_ERROR;
+  const bool corrupt =
+      goodbye.cause() == wire::Goodbye::CORRUPT || goodbye.cause() == wire::Goodbye::PROTOCOL_ERROR;
   absl::Status why =
-      corrupt ? absl::DataLossError(absl::StrCat("the server ended the session: ",
-                                                 goodbye.detail()))
-              : absl::UnavailableError(absl::StrCat(
-                    "the server ended the session (",
-                    wire::Goodbye::Cause_Name(goodbye.cause()),
-                    goodbye.detail().empty() ? ")" : absl::StrCat("): ", goodbye.detail())));
+      corrupt
+          ? absl::DataLossError(absl::StrCat("the server ended the session: ", goodbye.detail()))
+          : absl::UnavailableError(absl::StrCat(
+                "the server ended the session (", wire::Goodbye::Cause_Name(goodbye.cause()),
+                goodbye.detail().empty() ? ")" : absl::StrCat("): ", goodbye.detail())));
   Lose(corrupt ? ErrorInfo::SESSION_CORRUPT : ErrorInfo::SERVER_LOST, why,
        {goodbye.read_position(), false});
   return absl::OkStatus();
@@ -413,8 +411,8 @@ absl::Status ClientSession::OnGoodbye(const log::Frame& frame) {
 // ---------------------------------------------------------------- the session
 
 int ClientSession::PollOnce(bool force, log::AlignedBuffer* buffer) {
-  const link::PollResult result = link_->Poll(
-      force, buffer, [this](const log::Frame& frame) { return OnFrame(frame); });
+  const link::PollResult result =
+      link_->Poll(force, buffer, [this](const log::Frame& frame) { return OnFrame(frame); });
   if (result.frames > 0) schedule_.OnActivity(env_.clock->Now());
   switch (result.end) {
     case link::PollResult::End::kNone:
@@ -453,8 +451,7 @@ void ClientSession::Lose(ErrorInfo::Reason reason, const absl::Status& why,
     }();
     for (ClientCall* const call : calls) {
       const bool unwritten = link_->TakeBack(call->id);
-      const bool unread =
-          knowledge.read_position > 0 && call->position >= knowledge.read_position;
+      const bool unread = knowledge.read_position > 0 && call->position >= knowledge.read_position;
       const bool unexecuted = knowledge.read_to_end && call->method->ack_before_execution &&
                               !call->acknowledged.load(std::memory_order_relaxed);
       if (unwritten || unread || unexecuted) {
@@ -464,10 +461,9 @@ void ClientSession::Lose(ErrorInfo::Reason reason, const absl::Status& why,
       const absl::StatusCode code =
           absl::IsDataLoss(why) ? absl::StatusCode::kDataLoss : absl::StatusCode::kUnavailable;
       Finish(call,
-             rpc::TransportError(code, reason,
-                                 absl::StrCat("lost the server ", peer_, ": ", why.message()),
-                                 /*may_have_executed=*/true, call->method->full_name,
-                                 link_->read_path()),
+             rpc::TransportError(
+                 code, reason, absl::StrCat("lost the server ", peer_, ": ", why.message()),
+                 /*may_have_executed=*/true, call->method->full_name, link_->read_path()),
              false);
     }
   }

@@ -57,18 +57,20 @@ class ClientSession final : public link::Pollable,
   bool takes_calls() const { return usable() && !draining_.load(std::memory_order_acquire); }
   const std::string& peer() const { return peer_; }
 
-  // Sends the call and waits until it has ended; `call` says how. Blocks until its deadline at most.
+  // Sends the call and waits until it has ended; `call` says how. Blocks until its deadline at
+  // most.
   void Run(ClientCall* call) ABSL_LOCKS_EXCLUDED(mu_);
 
   // What is to be done from time to time: renewing the lease, looking at a log that nobody reads.
   // Returns when to come again. For one thread; may touch files.
   os::Nanos Housekeep(log::AlignedBuffer* buffer) ABSL_LOCKS_EXCLUDED(mu_);
-  // The kernel says that the server's process is gone: takes what it still wrote, and ends the rest.
+  // The kernel says that the server's process is gone: takes what it still wrote, and ends the
+  // rest.
   void OnServerDead(log::AlignedBuffer* buffer) ABSL_LOCKS_EXCLUDED(mu_);
   // Says goodbye. No calls may be open.
   void Close() ABSL_LOCKS_EXCLUDED(mu_);
-  // The client's half, for whoever removes it once this object is gone: NFS keeps the name of a file
-  // that its own host has open.
+  // The client's half, for whoever removes it once this object is gone: NFS keeps the name of a
+  // file that its own host has open.
   std::unique_ptr<spool::SessionDirectory> TakeDirectory() { return std::move(directory_); }
 
   // link::Pollable, for network file systems.
@@ -108,8 +110,8 @@ class ClientSession final : public link::Pollable,
   struct Knowledge {
     // The server took nothing from this position of the request log on; 0: not known.
     uint64_t read_position = 0;
-    // The response log was read to its end after the server had ended: a call that is not acknowledged
-    // there never will be.
+    // The response log was read to its end after the server had ended: a call that is not
+    // acknowledged there never will be.
     bool read_to_end = false;
   };
   // Ends the session and every call on it.

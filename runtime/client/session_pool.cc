@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "spoolrpc/os/error.h"
 #include "spoolrpc/os/file.h"
+#include "spoolrpc/spool/reason.h"
 #include "spoolrpc/spool/verdict.h"
 
 namespace spoolrpc::client {
@@ -97,8 +98,7 @@ absl::StatusOr<std::shared_ptr<ClientSession>> SessionPool::Get(
   used_.insert(std::string(service));
   eventfd_write(wake_fd_, 1);
   const uint64_t failures = failures_;
-  absl::StatusOr<std::shared_ptr<ClientSession>> result =
-      absl::DeadlineExceededError("");
+  absl::StatusOr<std::shared_ptr<ClientSession>> result = absl::DeadlineExceededError("");
   for (;;) {
     if (auto session = Pick(service)) {
       result = std::move(session);
@@ -310,13 +310,13 @@ void SessionPool::Scan(os::Nanos now, const std::set<std::string>& wanted) {
       for (const auto& service : server.record->services()) others.push_back(service.name());
       continue;
     }
-    silent.push_back(absl::StrCat(server.record->process().host(), ":",
-                                  server.record->process().pid()));
+    silent.push_back(
+        absl::StrCat(server.record->process().host(), ":", server.record->process().pid()));
     Connect(server, now);
   }
   if (situation.empty() && !silent.empty()) {
-    situation = absl::StrCat("no server on the spool ", path_, " has accepted a session; asked: ",
-                             absl::StrJoin(silent, ", "),
+    situation = absl::StrCat("no server on the spool ", path_,
+                             " has accepted a session; asked: ", absl::StrJoin(silent, ", "),
                              " (stopped, starting, going down, or without room on its disk? Its "
                              "log is in ",
                              path_, "/", spool::kLogs, ")");
@@ -366,18 +366,16 @@ void SessionPool::Connect(const spool::ServerEntry& server, os::Nanos now) {
   if (!Open(server)) return;
   auto pending = std::make_unique<Pending>();
   pending->server = server;
-  auto directory =
-      spool::SessionDirectory::Create(spool_, server, options_.log_capacity,
-                                      absl::ToInt64Nanoseconds(options_.lease_term));
+  auto directory = spool::SessionDirectory::Create(spool_, server, options_.log_capacity,
+                                                   absl::ToInt64Nanoseconds(options_.lease_term));
   if (!directory.ok()) {
     if (!absl::IsUnavailable(directory.status())) Fail(directory.status());
     return;
   }
   pending->directory = *std::move(directory);
   if (pending->directory->doorbell() != nullptr) {
-    auto bell =
-        wait::Doorbell::Attach(env_.calls, pending->directory->paths().server_doorbell,
-                               server.record->process().uid());
+    auto bell = wait::Doorbell::Attach(env_.calls, pending->directory->paths().server_doorbell,
+                                       server.record->process().uid());
     if (bell.ok()) pending->server_bell = *std::move(bell);
   }
   if (const absl::Status published = pending->directory->Publish(); !published.ok()) {
@@ -405,8 +403,7 @@ bool SessionPool::LookAt(Pending* pending, os::Nanos now) {
   }
   auto verdict = spool::LookForVerdict(*spool_, paths.verdict, pending->directory->id());
   const bool dead =
-      env_.host->Look(spool::ToProcessId(pending->server.record->process())) ==
-      os::Liveness::kDead;
+      env_.host->Look(spool::ToProcessId(pending->server.record->process())) == os::Liveness::kDead;
   if (!verdict.ok()) {
     if (!dead && now < pending->withdraw_at) {
       const bool network = spool_->network();
@@ -432,8 +429,13 @@ bool SessionPool::LookAt(Pending* pending, os::Nanos now) {
     }
     Fail(adopted);
   } else if (verdict.ok() && verdict->verdict() == spool::VerdictRecord::REFUSED) {
-    Fail(absl::FailedPreconditionError(absl::StrCat("the server ", pending->server.directory,
-                                                    " refused the session: ", verdict->detail())));
+    const ErrorInfo::Reason reason = verdict->reason() == ErrorInfo::VERSION_MISMATCH
+                                         ? ErrorInfo::VERSION_MISMATCH
+                                         : ErrorInfo::SPOOL_UNUSABLE;
+    Fail(spool::WithReason(
+        absl::FailedPreconditionError(absl::StrCat("the server ", pending->server.directory,
+                                                   " refused the session: ", verdict->detail())),
+        reason));
   }
   GiveBack(pending, now);
   return true;
@@ -448,10 +450,9 @@ void SessionPool::GiveBack(Pending* pending, os::Nanos now) {
 
 absl::Status SessionPool::Adopt(Pending* pending, const spool::VerdictRecord& verdict) {
   const spool::SessionPaths& paths = pending->directory->paths();
-  auto reader = log::LogReader::Open(env_.calls, paths.responses, pending->directory->id(),
-                                     log::Direction::kResponses,
-                                     pending->server.record->process().uid(), spool_->access(),
-                                     buffer_.get());
+  auto reader = log::LogReader::Open(
+      env_.calls, paths.responses, pending->directory->id(), log::Direction::kResponses,
+      pending->server.record->process().uid(), spool_->access(), buffer_.get());
   if (!reader.ok()) {
     if (absl::IsNotFound(reader.status()) || os::IsStale(reader.status())) {
       if (spool_->network()) {

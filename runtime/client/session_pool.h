@@ -27,14 +27,13 @@ class SessionPool {
   // Closes all sessions.
   ~SessionPool();
 
-  // A session with a server that offers `service`, in turn if there are several; null if there is none
-  // at the moment.
+  // A session with a server that offers `service`, in turn if there are several; null if there is
+  // none at the moment.
   std::shared_ptr<ClientSession> TryGet(absl::string_view service) ABSL_LOCKS_EXCLUDED(mu_);
-  // A session with a server that offers `service`, in turn if there are several. Waits for one until
-  // `deadline`: then DEADLINE_EXCEEDED, whose message says what was found instead. Any other error
-  // says at once why the spool cannot be used.
-  absl::StatusOr<std::shared_ptr<ClientSession>> Get(absl::string_view service,
-                                                     os::Nanos deadline,
+  // A session with a server that offers `service`, in turn if there are several. Waits for one
+  // until `deadline`: then DEADLINE_EXCEEDED, whose message says what was found instead. Any other
+  // error says at once why the spool cannot be used.
+  absl::StatusOr<std::shared_ptr<ClientSession>> Get(absl::string_view service, os::Nanos deadline,
                                                      const std::function<bool()>& cancelled)
       ABSL_LOCKS_EXCLUDED(mu_);
   // Wakes those who wait in Get(), to look whether they were cancelled.
@@ -54,8 +53,7 @@ class SessionPool {
 
   void StartThread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Run() ABSL_LOCKS_EXCLUDED(mu_);
-  std::shared_ptr<ClientSession> Pick(absl::string_view service)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::shared_ptr<ClientSession> Pick(absl::string_view service) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // What follows belongs to the pool's thread.
   os::Nanos Step();
@@ -82,7 +80,7 @@ class SessionPool {
   std::vector<std::shared_ptr<ClientSession>> sessions_ ABSL_GUARDED_BY(mu_);
   size_t turn_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t picks_ ABSL_GUARDED_BY(mu_) = 0;
-  uint64_t picks_seen_ ABSL_GUARDED_BY(mu_) = 0;  // at the last scan
+  uint64_t picks_seen_ ABSL_GUARDED_BY(mu_) = 0;             // at the last scan
   std::multiset<std::string> waiting_ ABSL_GUARDED_BY(mu_);  // services that callers wait for
   std::set<std::string> used_ ABSL_GUARDED_BY(mu_);          // services called so far
   absl::Status failure_ ABSL_GUARDED_BY(mu_);

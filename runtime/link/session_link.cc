@@ -302,8 +302,8 @@ os::Nanos SessionLink::next_head_reading() const {
   return observer_.watching() ? observer_.next_reading() : os::kNever;
 }
 
-absl::Status SessionLink::TakeFrames(
-    PollResult* result, absl::FunctionRef<absl::Status(const log::Frame&)> on_frame) {
+absl::Status SessionLink::TakeFrames(PollResult* result,
+                                     absl::FunctionRef<absl::Status(const log::Frame&)> on_frame) {
   log::Frame frame;
   uint64_t writer_end = 0;
   bool have_end = false;
@@ -317,10 +317,10 @@ absl::Status SessionLink::TakeFrames(
       }
       if (frame.consumed < peer_consumed_ || frame.consumed > writer_end) {
         result->end = PollResult::End::kCorrupt;
-        return absl::DataLossError(absl::StrCat(
-            "read ", reader_->path(), ": the frame at position ", frame.position,
-            " claims to have consumed up to ", frame.consumed, ", which is not between ",
-            peer_consumed_, " and ", writer_end));
+        return absl::DataLossError(
+            absl::StrCat("read ", reader_->path(), ": the frame at position ", frame.position,
+                         " claims to have consumed up to ", frame.consumed,
+                         ", which is not between ", peer_consumed_, " and ", writer_end));
       }
       peer_consumed_ = frame.consumed;
     }
@@ -375,8 +375,8 @@ bool SessionLink::ReadPeerHead(log::AlignedBuffer* buffer, uint64_t* flushed, bo
     if (now < observer_.next_reading()) return false;
   }
   if (now == 0) now = env_.clock->Now();
-  const os::Nanos planned = observer_.watching() ? std::max(observer_.next_reading(), os::Nanos{0})
-                                                 : now;
+  const os::Nanos planned =
+      observer_.watching() ? std::max(observer_.next_reading(), os::Nanos{0}) : now;
   const auto head = reader_->ReadHeadNow(buffer);
   const os::Nanos ended = env_.clock->Now();
   if (!head.ok()) {
@@ -392,17 +392,16 @@ bool SessionLink::ReadPeerHead(log::AlignedBuffer* buffer, uint64_t* flushed, bo
   return true;
 }
 
-absl::Status SessionLink::TakeAll(
-    bool trusted, log::AlignedBuffer* buffer, PollResult* result,
-    absl::FunctionRef<absl::Status(const log::Frame&)> on_frame) {
+absl::Status SessionLink::TakeAll(bool trusted, log::AlignedBuffer* buffer, PollResult* result,
+                                  absl::FunctionRef<absl::Status(const log::Frame&)> on_frame) {
   size_t need = 0;  // bytes that a frame which has begun is known to have
   for (bool first = true;; first = false) {
     size_t want = std::max(need, kUsualRead);
     if (trusted) {
       const uint64_t published = own_bell_->published(own_slot_);
       if (published > reader_->position()) {
-        want = std::max<size_t>(need, std::min<uint64_t>(published - reader_->position(),
-                                                         buffer->size()));
+        want = std::max<size_t>(
+            need, std::min<uint64_t>(published - reader_->position(), buffer->size()));
       } else if (!first) {
         return absl::OkStatus();
       }
@@ -454,8 +453,8 @@ PollResult SessionLink::Poll(bool force, log::AlignedBuffer* buffer,
   PollResult result;
   uint64_t flushed = 0;
   bool closed = false;
-  // The head before the log: what it says was flushed, or that the writer has closed, is judged by a
-  // reading of the log that began later.
+  // The head before the log: what it says was flushed, or that the writer has closed, is judged by
+  // a reading of the log that began later.
   const bool have_head = ReadPeerHead(buffer, &flushed, &closed);
   const bool trusted = own_bell_trusted();
   if (trusted && !force && !have_head && !MayHaveNews()) return result;

@@ -85,8 +85,8 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   // Takes a message back that has not begun to be written. False: it has, at least in part.
   bool TakeBack(uint64_t call) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Writes out what was sent, together with what others have sent: on this thread, or where there is
-  // a Flusher on its. An error is final, and is what every later call returns.
+  // Writes out what was sent, together with what others have sent: on this thread, or where there
+  // is a Flusher on its. An error is final, and is what every later call returns.
   absl::Status Flush() ABSL_LOCKS_EXCLUDED(mu_);
   // Flush(), and waits until all control frames that were sent so far, and the messages that found
   // room, are flushed; for at most `timeout`.
@@ -97,8 +97,8 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   absl::Status RenewAndWait(log::WriterState state, absl::Duration timeout)
       ABSL_LOCKS_EXCLUDED(mu_);
   // From here on the own lease is not renewed; false if a renewal is under way just now. For who is
-  // about to decide that the session is over: after its last reading began, the peer must not see this
-  // side's lease move.
+  // about to decide that the session is over: after its last reading began, the peer must not see
+  // this side's lease move.
   bool SuspendRenewals() ABSL_LOCKS_EXCLUDED(mu_);
   void ResumeRenewals() ABSL_LOCKS_EXCLUDED(mu_);
   // For the Flusher: writes until nothing is left.
@@ -124,13 +124,13 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   bool TryBeginPoll() { return !polling_.exchange(true, std::memory_order_acquire); }
   void EndPoll() { polling_.store(false, std::memory_order_release); }
   // Takes all frames that are there and gives them to `on_frame`, which may send; a status that is
-  // not OK ends the session as a breach of protocol. With `force` reads the file even if the doorbell
-  // says that nothing came. Also reads the peer's lease when it is time.
+  // not OK ends the session as a breach of protocol. With `force` reads the file even if the
+  // doorbell says that nothing came. Also reads the peer's lease when it is time.
   PollResult Poll(bool force, log::AlignedBuffer* buffer,
                   absl::FunctionRef<absl::Status(const log::Frame&)> on_frame)
       ABSL_LOCKS_EXCLUDED(mu_);
-  // The peer's lease matters from when all that was sent before `position` has been flushed, so that
-  // the peer can know that it is watched.
+  // The peer's lease matters from when all that was sent before `position` has been flushed, so
+  // that the peer can know that it is watched.
   void WatchPeer(uint64_t position) {
     watch_from_.store(position, std::memory_order_relaxed);
     watch_peer_.store(true, std::memory_order_release);
@@ -143,7 +143,8 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   void ReadHeadNext() { read_head_next_ = true; }
   // When the last Poll() that really read began. For any thread.
   os::Nanos last_look() const { return last_look_.load(std::memory_order_relaxed); }
-  // When the peer's lease is to be read next; kNever if nobody watches it. For the thread that polls.
+  // When the peer's lease is to be read next; kNever if nobody watches it. For the thread that
+  // polls.
   os::Nanos next_head_reading() const;
   // The frames of the peer's log before this position have been taken. For any thread.
   uint64_t consumed() const { return consumed_.load(std::memory_order_relaxed); }

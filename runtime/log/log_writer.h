@@ -67,7 +67,8 @@ class LogWriter {
   // this call began.
   absl::Status WriteHead(WriterState state);
 
-  // Of a lease, which has no ring: what its head says of calls served, from the next WriteHead() on.
+  // Of a lease, which has no ring: what its head says of calls served, from the next WriteHead()
+  // on.
   void set_calls_served(uint64_t calls) { head_.flushed = calls; }
 
   // Everything before it has been flushed. Belongs to Write()'s side.

@@ -44,8 +44,8 @@ class SystemCalls {
   // Opens the directory anew, and lists it without "." and "..". 0 or -errno.
   virtual int List(const char* path, std::vector<std::string>* names) = 0;
 
-  // openat, unlinkat, and List() of a directory that OpenAt() or Open() opened. They name entries of
-  // an open directory, so that nobody can put a symbolic link into the way meanwhile.
+  // openat, unlinkat, and List() of a directory that OpenAt() or Open() opened. They name entries
+  // of an open directory, so that nobody can put a symbolic link into the way meanwhile.
   virtual int OpenAt(int directory, const char* name, int flags) = 0;
   virtual int UnlinkAt(int directory, const char* name, int flags) = 0;
   virtual int ListAt(int directory, std::vector<std::string>* names) = 0;

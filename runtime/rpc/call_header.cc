@@ -35,12 +35,11 @@ absl::Status ParseMessage(absl::string_view bytes, absl::string_view what,
                                           "; do both sides use the same .proto file?"));
 }
 
-absl::Status CheckSerializable(const google::protobuf::MessageLite& message,
-                               absl::string_view what, size_t* size) {
+absl::Status CheckSerializable(const google::protobuf::MessageLite& message, absl::string_view what,
+                               size_t* size) {
   if (!message.IsInitialized()) {
     return absl::InternalError(absl::StrCat(what, ": required fields of ", message.GetTypeName(),
-                                            " are not set: ",
-                                            message.InitializationErrorString()));
+                                            " are not set: ", message.InitializationErrorString()));
   }
   *size = message.ByteSizeLong();
   if (*size > static_cast<size_t>(std::numeric_limits<int>::max())) {

@@ -18,8 +18,8 @@ absl::Status ParseMessage(absl::string_view bytes, absl::string_view what,
 
 // The size of `message`, after checking that it can be serialized: all required fields are set, and
 // it is below 2 GiB. The error names `what`.
-absl::Status CheckSerializable(const google::protobuf::MessageLite& message,
-                               absl::string_view what, size_t* size);
+absl::Status CheckSerializable(const google::protobuf::MessageLite& message, absl::string_view what,
+                               size_t* size);
 
 }  // namespace spoolrpc::rpc
 

@@ -13,8 +13,12 @@ std::string ToUtf8(absl::string_view text) {
   std::string valid(text);
   for (size_t i = 0; i < text.size();) {
     const unsigned char first = text[i];
-    const size_t length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2
-                          : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+    const size_t length = first < 0x80   ? 1
+                          : first < 0xc2 ? 0
+                          : first < 0xe0 ? 2
+                          : first < 0xf0 ? 3
+                          : first < 0xf5 ? 4
+                                         : 0;
     bool good = length > 0 && i + length <= text.size();
     for (size_t j = 1; good && j < length; ++j) {
       good = (static_cast<unsigned char>(text[i + j]) & 0xc0) == 0x80;
@@ -39,8 +43,8 @@ absl::Status TransportError(absl::StatusCode code, ErrorInfo::Reason reason,
   info.set_may_have_executed(may_have_executed);
   info.set_method(ToUtf8(method));
   info.set_path(ToUtf8(path));
-  absl::Status status(code, method.empty() ? std::string(message)
-                                           : absl::StrCat(method, ": ", message));
+  absl::Status status(code,
+                      method.empty() ? std::string(message) : absl::StrCat(method, ": ", message));
   status.SetPayload(kErrorInfoUrl, absl::Cord(info.SerializeAsString()));
   return status;
 }

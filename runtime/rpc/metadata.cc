@@ -8,8 +8,8 @@ namespace spoolrpc::rpc {
 namespace {
 
 bool KeyIsValid(const std::string& key) {
-  return !key.empty() && key.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_.-") ==
-                             std::string::npos;
+  return !key.empty() &&
+         key.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_.-") == std::string::npos;
 }
 
 bool ValueIsValid(const std::string& key, const std::string& value) {
@@ -35,9 +35,8 @@ absl::Status CheckMetadata(const Metadata& metadata) {
                        "': only lower-case letters, digits, '_', '-' and '.' are allowed"));
     }
     if (!ValueIsValid(key, value)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("metadata '", key,
-                       "': the value is not printable ASCII; give the key the suffix -bin"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "metadata '", key, "': the value is not printable ASCII; give the key the suffix -bin"));
     }
   }
   if (size > kMaxMetadataSize) {

@@ -7,8 +7,8 @@
 
 namespace spoolrpc::rpc {
 
-// Puts `status` into `*header`. Details are those of the google.rpc.Status that it carries, and then
-// its other payloads. An ErrorInfo stays here: it is only true in the process that made it.
+// Puts `status` into `*header`. Details are those of the google.rpc.Status that it carries, and
+// then its other payloads. An ErrorInfo stays here: it is only true in the process that made it.
 void EncodeStatus(const absl::Status& status, wire::ReplyHeader* header);
 
 // The status that `header` says. An ErrorInfo from the peer is dropped. A code that does not exist

@@ -13,7 +13,8 @@ constexpr size_t kBufferSize = 2 * 65536;
 constexpr os::Nanos kMicrosecond = 1000;
 constexpr os::Nanos kMillisecond = 1000000;
 
-// A handler that usually takes less than this is run by the loop: waking another thread costs as much.
+// A handler that usually takes less than this is run by the loop: waking another thread costs as
+// much.
 constexpr os::Nanos kShortHandler = 20 * kMicrosecond;
 // So much of a batch of calls is run by the loop; the rest is shared out to the executor.
 constexpr os::Nanos kLongBatch = 200 * kMicrosecond;
@@ -135,8 +136,7 @@ void Dispatcher::Loop() {
   }
 }
 
-void Dispatcher::LoopOnce(uint64_t term, log::AlignedBuffer* buffer,
-                          std::vector<uint32_t>* rung) {
+void Dispatcher::LoopOnce(uint64_t term, log::AlignedBuffer* buffer, std::vector<uint32_t>* rung) {
   wait::Doorbell* const bell = options_.bell;
   const uint32_t seen = bell->counter();
   if (const uint64_t inbox = bell->inbox(); inbox != inbox_seen_) {

@@ -1,10 +1,11 @@
 // Who runs which call, and where.
 //
-// Threads: the *loop* sleeps on the server's doorbell, reads the sessions that rang, and runs handlers
-// that are known to be short itself: no other thread is woken on the way of such a call. The *monitor*
-// ticks once a millisecond while anything runs: a handler that turns out to be long costs the loop its
-// place (a second loop thread takes over, and calls that wait go to the executor), and calls that were
-// not answered within two milliseconds are acknowledged. All other calls are run by the *executor*.
+// Threads: the *loop* sleeps on the server's doorbell, reads the sessions that rang, and runs
+// handlers that are known to be short itself: no other thread is woken on the way of such a call.
+// The *monitor* ticks once a millisecond while anything runs: a handler that turns out to be long
+// costs the loop its place (a second loop thread takes over, and calls that wait go to the
+// executor), and calls that were not answered within two milliseconds are acknowledged. All other
+// calls are run by the *executor*.
 #ifndef SPOOLRPC_SERVER_DISPATCHER_H_
 #define SPOOLRPC_SERVER_DISPATCHER_H_
 
@@ -50,8 +51,8 @@ class Dispatcher {
 
   void Start();
 
-  // Calls that were admitted, in order. `inline_allowed`: this is the loop's thread, and its poll ends
-  // before the handlers are run.
+  // Calls that were admitted, in order. `inline_allowed`: this is the loop's thread, and its poll
+  // ends before the handlers are run.
   void Dispatch(std::vector<std::shared_ptr<ServerCall>> calls, bool inline_allowed)
       ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -103,8 +104,7 @@ class Dispatcher {
   // Sessions with replies that the loop has not flushed.
   std::vector<std::shared_ptr<ServerSession>> unflushed_ ABSL_GUARDED_BY(mu_);
   // Calls that the executor has, in the order of their admission.
-  std::deque<std::pair<os::Nanos, std::weak_ptr<ServerCall>>> unacknowledged_
-      ABSL_GUARDED_BY(mu_);
+  std::deque<std::pair<os::Nanos, std::weak_ptr<ServerCall>>> unacknowledged_ ABSL_GUARDED_BY(mu_);
   std::vector<std::thread> loops_ ABSL_GUARDED_BY(mu_);
 
   absl::Mutex monitor_mu_;

@@ -9,8 +9,8 @@ namespace spoolrpc {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError, kNone };
 
-// Implemented by a program that wants a server's messages elsewhere than in the spool's log file and
-// on stderr.
+// Implemented by a program that wants a server's messages elsewhere than in the spool's log file
+// and on stderr.
 class LogSink {
  public:
   virtual ~LogSink() = default;

@@ -27,8 +27,7 @@ class MethodEntry {
   os::Nanos usual_time() const { return usual_time_.load(std::memory_order_relaxed); }
   void OnRun(os::Nanos took) {
     const os::Nanos before = usual_time();
-    usual_time_.store(before < 0 ? took : before + (took - before) / 8,
-                      std::memory_order_relaxed);
+    usual_time_.store(before < 0 ? took : before + (took - before) / 8, std::memory_order_relaxed);
   }
 
  private:
@@ -48,9 +47,7 @@ class MethodTable {
     const auto it = methods_.find(full_name);
     return it == methods_.end() ? nullptr : it->second.get();
   }
-  bool HasService(absl::string_view name) const {
-    return names_.count(std::string(name)) > 0;
-  }
+  bool HasService(absl::string_view name) const { return names_.count(std::string(name)) > 0; }
   const std::vector<const Service*>& services() const { return services_; }
 
  private:

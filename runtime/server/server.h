@@ -31,8 +31,8 @@ class Server {
   absl::Status Wait();
 
   // Stops taking calls; returns what has not started, safe to send again; finishes what runs until
-  // `deadline`, then cancels it (ServerContext::IsCancelled()) and waits for it; ends the sessions and
-  // removes the server's directory. Blocks until all that is done. Later calls do nothing.
+  // `deadline`, then cancels it (ServerContext::IsCancelled()) and waits for it; ends the sessions
+  // and removes the server's directory. Blocks until all that is done. Later calls do nothing.
   void Shutdown(absl::Time deadline = absl::InfiniteFuture());
 
   // The spools that it serves, as paths.

@@ -100,13 +100,12 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
   }
   if (log_capacity_ < log::kMinCapacity || log_capacity_ > log::kMaxCapacity ||
       log_capacity_ % log::kHeadSize != 0) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "ServerBuilder: log_capacity ", log_capacity_, ": must be a multiple of ", log::kHeadSize,
-        " from ", log::kMinCapacity, " to ", log::kMaxCapacity));
+    return absl::InvalidArgumentError(
+        absl::StrCat("ServerBuilder: log_capacity ", log_capacity_, ": must be a multiple of ",
+                     log::kHeadSize, " from ", log::kMinCapacity, " to ", log::kMaxCapacity));
   }
   if (lease_term_ < absl::Milliseconds(100) || lease_term_ > absl::Hours(24)) {
-    return absl::InvalidArgumentError(
-        "ServerBuilder: lease_term: must be from 100 ms to 24 h");
+    return absl::InvalidArgumentError("ServerBuilder: lease_term: must be from 100 ms to 24 h");
   }
   auto server = std::unique_ptr<Server>(new Server);
   server->methods_ = std::make_unique<server::MethodTable>();

@@ -36,8 +36,7 @@ absl::Status FromException(const std::string& method, const std::string& type,
 }  // namespace
 
 ServerCall::ServerCall(std::shared_ptr<ServerSession> session, uint64_t id, MethodEntry* method,
-                       const wire::CallHeader& header, const std::string& peer,
-                       os::Nanos arrived)
+                       const wire::CallHeader& header, const std::string& peer, os::Nanos arrived)
     : session_(std::move(session)), id_(id), method_(method), arrived_(arrived) {
   if (header.has_timeout_ns()) {
     const uint64_t timeout = std::min<uint64_t>(header.timeout_ns(), os::kNever / 2);
@@ -46,7 +45,8 @@ ServerCall::ServerCall(std::shared_ptr<ServerSession> session, uint64_t id, Meth
   }
   context_.method_ = method->info().full_name;
   context_.peer_ = peer;
-  if (header.metadata_size() > 0) context_.client_metadata_ = rpc::DecodeMetadata(header.metadata());
+  if (header.metadata_size() > 0)
+    context_.client_metadata_ = rpc::DecodeMetadata(header.metadata());
 }
 
 absl::Status ServerCall::ParseRequest(absl::string_view bytes) {
@@ -77,8 +77,8 @@ void ServerCall::RunHandler() {
     }
   }
   if (!status_.ok()) return;
-  if (absl::Status s = rpc::CheckSerializable(*reply_, absl::StrCat(context_.method_, ": reply"),
-                                              &reply_size_);
+  if (absl::Status s =
+          rpc::CheckSerializable(*reply_, absl::StrCat(context_.method_, ": reply"), &reply_size_);
       !s.ok()) {
     FailReply(std::move(s), ErrorInfo::BAD_MESSAGE);
   }

@@ -25,15 +25,16 @@ class ServerContext {
 
   // "/package.Service/Method".
   const std::string& method() const { return method_; }
-  // Who calls, as "spool:/path#SESSION HOST:PID uid UID". The uid is that of the session's files, by
-  // the kernel's word; host and pid are what the client says.
+  // Who calls, as "spool:/path#SESSION HOST:PID uid UID". The uid is that of the session's files,
+  // by the kernel's word; host and pid are what the client says.
   const std::string& peer() const { return peer_; }
   const Metadata& client_metadata() const { return client_metadata_; }
 
   // Until when the caller waits, by this host's clock; absl::InfiniteFuture() if there is no
   // deadline.
   absl::Time deadline() const { return deadline_; }
-  // True when nobody waits for the reply any more: the caller gave up, died, or its deadline passed.
+  // True when nobody waits for the reply any more: the caller gave up, died, or its deadline
+  // passed.
   bool IsCancelled() const {
     return cancelled_.load(std::memory_order_acquire) || absl::Now() >= deadline_;
   }

@@ -67,9 +67,9 @@ void ServerLog::Log(LogLevel level, absl::string_view message) {
     sink_->Log(level, now, message);
     return;
   }
-  std::string line = absl::StrCat(absl::FormatTime("%Y-%m-%d %H:%M:%E3S%Ez", now,
-                                                   absl::LocalTimeZone()),
-                                  " ", LevelName(level), " ", message, "\n");
+  std::string line =
+      absl::StrCat(absl::FormatTime("%Y-%m-%d %H:%M:%E3S%Ez", now, absl::LocalTimeZone()), " ",
+                   LevelName(level), " ", message, "\n");
   fwrite(line.data(), 1, line.size(), stderr);
   absl::MutexLock lock(&mu_);
   if (lines_.size() >= kMaxWaiting) {

@@ -76,9 +76,8 @@ os::Nanos ServerSession::Look(log::AlignedBuffer* buffer) {
     // Only to learn when the client has seen the goodbye.
     if (link_->TryBeginPoll()) {
       link_->ReadHeadNext();
-      const auto result = link_->Poll(true, buffer, [](const log::Frame&) {
-        return absl::OkStatus();
-      });
+      const auto result =
+          link_->Poll(true, buffer, [](const log::Frame&) { return absl::OkStatus(); });
       link_->EndPoll();
       if (result.end != link::PollResult::End::kNone) client_closed_ = true;
     }
@@ -172,9 +171,8 @@ int ServerSession::PollOnce(bool force, bool inline_allowed, log::AlignedBuffer*
   }
   const bool doubt = in_doubt_.load(std::memory_order_relaxed);
   if (doubt) link_->ReadHeadNext();
-  const link::PollResult result =
-      link_->Poll(force || doubt, buffer,
-                  [this](const log::Frame& frame) { return OnFrame(frame); });
+  const link::PollResult result = link_->Poll(
+      force || doubt, buffer, [this](const log::Frame& frame) { return OnFrame(frame); });
   if (result.frames > 0) schedule_.OnActivity(env_.clock->Now());
   switch (result.end) {
     case link::PollResult::End::kNone:
@@ -223,8 +221,7 @@ int ServerSession::PollOnce(bool force, bool inline_allowed, log::AlignedBuffer*
 absl::Status ServerSession::OnFrame(const log::Frame& frame) {
   absl::MutexLock lock(&mu_);
   if (ended()) return absl::OkStatus();
-  read_position_ =
-      frame.position + log::AlignFrame(log::kFrameHeaderSize + frame.payload.size());
+  read_position_ = frame.position + log::AlignFrame(log::kFrameHeaderSize + frame.payload.size());
   switch (frame.type) {
     case log::FrameType::kCall:
       return OnCall(frame);
@@ -238,10 +235,9 @@ absl::Status ServerSession::OnFrame(const log::Frame& frame) {
       return absl::OkStatus();
     default:
       if ((frame.flags & log::kSkippable) != 0) return absl::OkStatus();
-      return absl::DataLossError(absl::StrCat("read ", link_->read_path(),
-                                              ": a frame of unexpected type ",
-                                              static_cast<int>(frame.type), " at position ",
-                                              frame.position));
+      return absl::DataLossError(
+          absl::StrCat("read ", link_->read_path(), ": a frame of unexpected type ",
+                       static_cast<int>(frame.type), " at position ", frame.position));
   }
 }
 
@@ -259,8 +255,7 @@ absl::Status ServerSession::OnCall(const log::Frame& frame) {
         method_names_.emplace(header.method_id(), header.method()).first->second !=
             header.method()) {
       return absl::DataLossError(absl::StrCat("read ", link_->read_path(), ": call ", frame.call,
-                                              " defines a bad method number ",
-                                              header.method_id()));
+                                              " defines a bad method number ", header.method_id()));
     }
   }
   const auto name = method_names_.find(header.method_id());
@@ -281,8 +276,8 @@ absl::Status ServerSession::OnCall(const log::Frame& frame) {
     return absl::OkStatus();
   }
   if (host_->draining()) {
-    Answer(frame.call, absl::UnavailableError("the server is draining"),
-           wire::NOT_STARTED_DRAINING, 0);
+    Answer(frame.call, absl::UnavailableError("the server is draining"), wire::NOT_STARTED_DRAINING,
+           0);
     return absl::OkStatus();
   }
   const os::Nanos now = env_.clock->Now();
@@ -303,8 +298,8 @@ absl::Status ServerSession::OnCall(const log::Frame& frame) {
            wire::NOT_STARTED_NO, ErrorInfo::MESSAGE_TOO_LARGE);
     return absl::OkStatus();
   }
-  auto call = std::make_shared<ServerCall>(shared_from_this(), frame.call, method, header, peer_,
-                                           now);
+  auto call =
+      std::make_shared<ServerCall>(shared_from_this(), frame.call, method, header, peer_, now);
   Open(frame.call, call);
   if (!more) {
     Admit(std::move(call), payload);
@@ -330,8 +325,7 @@ absl::Status ServerSession::OnData(const log::Frame& frame) {
   const auto it = partial_.find(frame.call);
   if (it == partial_.end()) return absl::OkStatus();  // of a call that was answered already
   Partial& partial = it->second;
-  const bool crowded =
-      partial_bytes_ + frame.payload.size() > max_request_size_ + kPartialSlack;
+  const bool crowded = partial_bytes_ + frame.payload.size() > max_request_size_ + kPartialSlack;
   const bool fits = partial.bytes->Add(frame.payload) && !crowded;
   partial_bytes_ += frame.payload.size();
   const bool last = (frame.flags & log::kMore) == 0;
@@ -353,10 +347,9 @@ absl::Status ServerSession::OnData(const log::Frame& frame) {
     return absl::OkStatus();
   }
   Answer(frame.call,
-         absl::ResourceExhaustedError(absl::StrCat(whole.call->method()->info().full_name,
-                                                   ": the request is larger than the ",
-                                                   max_request_size_,
-                                                   " bytes that this server accepts")),
+         absl::ResourceExhaustedError(absl::StrCat(
+             whole.call->method()->info().full_name, ": the request is larger than the ",
+             max_request_size_, " bytes that this server accepts")),
          wire::NOT_STARTED_NO, ErrorInfo::MESSAGE_TOO_LARGE);
   return absl::OkStatus();
 }
@@ -529,8 +522,7 @@ void ServerSession::CancelAll() {
   for (const auto& [id, call] : calls_) call->Cancel();
 }
 
-void ServerSession::End(wire::Goodbye::Cause cause, const std::string& detail,
-                        bool client_gone) {
+void ServerSession::End(wire::Goodbye::Cause cause, const std::string& detail, bool client_gone) {
   {
     absl::MutexLock lock(&mu_);
     if (ended_.exchange(true, std::memory_order_acq_rel)) return;

@@ -72,13 +72,13 @@ class ServerSession final : public link::Pollable,
   os::Nanos Look(log::AlignedBuffer* buffer) override ABSL_LOCKS_EXCLUDED(mu_);
 
   enum class Start {
-    kRun,      // go on
-    kDropped,  // cancelled, or the session has ended: nothing is to be answered
-    kAnswered, // the deadline has passed: the answer has been sent
-    kHeld,     // not before the client's lease has moved; the session dispatches it again
+    kRun,       // go on
+    kDropped,   // cancelled, or the session has ended: nothing is to be answered
+    kAnswered,  // the deadline has passed: the answer has been sent
+    kHeld,      // not before the client's lease has moved; the session dispatches it again
   };
-  // Asked right before the handler of `call` is started (docs/protocol.md, section 4). May wait for a
-  // flush, where the method or the lease demands it.
+  // Asked right before the handler of `call` is started (docs/protocol.md, section 4). May wait for
+  // a flush, where the method or the lease demands it.
   Start BeginCall(const std::shared_ptr<ServerCall>& call) ABSL_LOCKS_EXCLUDED(mu_);
   // Sends the reply of a call whose handler has run. Goes out with Flush().
   void EndCall(const std::shared_ptr<ServerCall>& call) ABSL_LOCKS_EXCLUDED(mu_);
@@ -120,16 +120,16 @@ class ServerSession final : public link::Pollable,
   void Admit(std::shared_ptr<ServerCall> call, absl::string_view request)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Answers a call that has no ServerCall.
-  void Answer(uint64_t id, const absl::Status& status, wire::NotStarted not_started,
-              int32_t reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Answer(uint64_t id, const absl::Status& status, wire::NotStarted not_started, int32_t reason)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Open(uint64_t id, std::shared_ptr<ServerCall> call) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool Close(uint64_t id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // docs/protocol.md, section 4: after a gap or a lapse of the own lease the session is in doubt,
   // and calls are held until the client is known to wait for them still.
   void CheckGap(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
   void Doubt() ABSL_LOCKS_EXCLUDED(mu_);
-  void ResolveDoubt(log::AlignedBuffer* buffer,
-                    std::vector<std::shared_ptr<ServerCall>>* ready) ABSL_LOCKS_EXCLUDED(mu_);
+  void ResolveDoubt(log::AlignedBuffer* buffer, std::vector<std::shared_ptr<ServerCall>>* ready)
+      ABSL_LOCKS_EXCLUDED(mu_);
 
   const os::Environment env_;
   SessionHost* const host_;

@@ -32,8 +32,7 @@ constexpr absl::Duration kDrainReplyTime = absl::Seconds(10);
 SpoolServer::SpoolServer(const SpoolServerOptions& options)
     : options_(options), env_(options.env) {}
 
-absl::StatusOr<std::unique_ptr<SpoolServer>> SpoolServer::Start(
-    const SpoolServerOptions& options) {
+absl::StatusOr<std::unique_ptr<SpoolServer>> SpoolServer::Start(const SpoolServerOptions& options) {
   auto server = std::unique_ptr<SpoolServer>(new SpoolServer(options));
   if (absl::Status s = server->Begin(); !s.ok()) return s;
   return server;
@@ -60,11 +59,11 @@ absl::Status SpoolServer::Begin() {
   if (!directory.ok()) return directory.status();
   directory_ = *std::move(directory);
   options_.log->OpenFile(*spool_, directory_->id());
-  options_.log->Log(LogLevel::kInfo,
-                    absl::StrCat("serving ", absl::StrJoin(names, ", "), " on spool:",
-                                 spool_->root(), " (", spool_->file_system().name,
-                                 spool_->network() ? ", network rules" : ", local",
-                                 ") as ", spool::IdName(directory_->id())));
+  options_.log->Log(
+      LogLevel::kInfo,
+      absl::StrCat("serving ", absl::StrJoin(names, ", "), " on spool:", spool_->root(), " (",
+                   spool_->file_system().name, spool_->network() ? ", network rules" : ", local",
+                   ") as ", spool::IdName(directory_->id())));
   {
     absl::MutexLock lock(&mu_);
     slots_.resize(directory_->doorbell()->slots());
@@ -149,7 +148,8 @@ void SpoolServer::Housekeep() {
 
 void SpoolServer::SleepUntil(os::Nanos when) {
   for (const auto& [directory, at] : touches_) when = std::min(when, at);
-  if (!ended_since_.empty() || !graves_.empty()) when = std::min(when, env_.clock->Now() + 20 * kMillisecond);
+  if (!ended_since_.empty() || !graves_.empty())
+    when = std::min(when, env_.clock->Now() + 20 * kMillisecond);
   const os::Nanos wait = std::max<os::Nanos>(0, when - env_.clock->Now());
   pollfd fd = {epoll_fd_, POLLIN, 0};
   timespec timeout;
@@ -264,8 +264,8 @@ void SpoolServer::Accept(const std::string& id) {
     }
   }
   if (slot != spool::ServerDirectory::kNoSlot) directory_->doorbell()->ClearSlot(slot);
-  auto accepted = directory_->Accept(id, slot, options_.log_capacity, options_.max_request_size,
-                                     buffer_.get());
+  auto accepted =
+      directory_->Accept(id, slot, options_.log_capacity, options_.max_request_size, buffer_.get());
   if (!accepted.ok()) {
     if (slot != spool::ServerDirectory::kNoSlot) {
       absl::MutexLock lock(&mu_);
@@ -324,8 +324,7 @@ void SpoolServer::RenewLeasesIfDue() {
 }
 
 void SpoolServer::RenewLeases(os::Nanos now) {
-  const log::WriterState state =
-      draining() ? log::WriterState::kDraining : log::WriterState::kOpen;
+  const log::WriterState state = draining() ? log::WriterState::kDraining : log::WriterState::kOpen;
   absl::Status status = directory_->CheckStillThere();
   if (absl::IsFailedPrecondition(status)) {
     StepDown(status);
@@ -429,8 +428,8 @@ void SpoolServer::Drain(absl::Time deadline) {
   };
   while (backlogged() && absl::Now() < delivered) poll(nullptr, 0, 2);
   for (const auto& session : Sessions()) session->End(wire::Goodbye::DRAINED, "", false);
-  // The clients are given a moment to read the goodbye before their files go. On a local file system
-  // they can still read it then: they have them open.
+  // The clients are given a moment to read the goodbye before their files go. On a local file
+  // system they can still read it then: they have them open.
   const absl::Time goodbye = absl::Now() + kDrainGoodbyeTime;
   while (absl::Now() < goodbye) {
     bool all = true;

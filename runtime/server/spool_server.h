@@ -49,7 +49,8 @@ class SpoolServer final : public SessionHost {
   ~SpoolServer() override;
 
   // Stops taking calls, returns those that have not started, waits for those that run until
-  // `deadline`, cancels what is left and waits for it, ends the sessions, and removes the directory.
+  // `deadline`, cancels what is left and waits for it, ends the sessions, and removes the
+  // directory.
   void Drain(absl::Time deadline);
 
   const std::string& directory() const { return directory_->path(); }
@@ -76,7 +77,8 @@ class SpoolServer final : public SessionHost {
   void LookIntoInbox() ABSL_LOCKS_EXCLUDED(mu_);
   void Accept(const std::string& id) ABSL_LOCKS_EXCLUDED(mu_);
   void RenewLeases(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
-  // For the housekeeper, between two pieces of any work that may take long: leases do not wait for it.
+  // For the housekeeper, between two pieces of any work that may take long: leases do not wait for
+  // it.
   void RenewLeasesIfDue() ABSL_LOCKS_EXCLUDED(mu_);
   void RemoveEnded(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
   void Bury(const std::shared_ptr<ServerSession>& session) ABSL_LOCKS_EXCLUDED(mu_);
@@ -117,7 +119,7 @@ class SpoolServer final : public SessionHost {
   std::map<std::string, os::Nanos> forget_verdicts_;  // session id -> when
   // Sessions whose files are to be removed once nobody has them open.
   std::map<std::string, std::weak_ptr<ServerSession>> graves_;
-  std::map<std::string, os::Nanos> touches_;          // directory -> when
+  std::map<std::string, os::Nanos> touches_;  // directory -> when
   os::Nanos next_inbox_ = 0;
   os::Nanos last_arrival_ = 0;
   os::Nanos next_lease_ = 0;

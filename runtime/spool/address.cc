@@ -53,9 +53,9 @@ absl::StatusOr<std::string> ResolveAddress(absl::string_view address) {
   const absl::string_view scheme = SchemeOf(path);
   if (!scheme.empty()) {
     if (scheme != "spool") {
-      return absl::InvalidArgumentError(
-          absl::StrCat("spool address '", path, "': unknown scheme '", scheme,
-                       "'; write spool:/path or a plain path"));
+      return absl::InvalidArgumentError(absl::StrCat("spool address '", path, "': unknown scheme '",
+                                                     scheme,
+                                                     "'; write spool:/path or a plain path"));
     }
     path = path.substr(scheme.size() + 1);
     if (absl::StartsWith(path, "///")) path = path.substr(2);

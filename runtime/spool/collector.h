@@ -22,12 +22,12 @@ class Collector {
  public:
   explicit Collector(std::shared_ptr<const Spool> spool) : spool_(std::move(spool)) {}
 
-  // Tells whether the calling server serves the session of that id; of other servers' sessions it is
-  // not asked.
+  // Tells whether the calling server serves the session of that id; of other servers' sessions it
+  // is not asked.
   using ServesFn = absl::FunctionRef<bool(const std::string&)>;
 
-  // One look. Leaves the server `own_server_id` alone (empty: the caller is none), what it serves, and
-  // the sessions of other servers as long as those are there. Returns what was removed (paths).
+  // One look. Leaves the server `own_server_id` alone (empty: the caller is none), what it serves,
+  // and the sessions of other servers as long as those are there. Returns what was removed (paths).
   std::vector<std::string> Collect(const std::string& own_server_id, ServesFn serves);
 
  private:

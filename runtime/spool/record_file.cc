@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "spoolrpc/os/error.h"
 #include "spoolrpc/spool/layout.h"
+#include "spoolrpc/spool/reason.h"
 
 namespace spoolrpc::spool {
 namespace {
@@ -32,8 +33,8 @@ std::string EncodeRecord(RecordKind kind, const google::protobuf::Message& messa
   Put<uint16_t>(kSpoolFormatVersion, &out);
   Put<uint16_t>(static_cast<uint16_t>(kind), &out);
   Put<uint32_t>(payload.size(), &out);
-  Put<uint64_t>(
-      XXH3_64bits_withSeed(payload.data(), payload.size(), static_cast<uint64_t>(kind)), &out);
+  Put<uint64_t>(XXH3_64bits_withSeed(payload.data(), payload.size(), static_cast<uint64_t>(kind)),
+                &out);
   return out + payload;
 }
 
@@ -51,23 +52,24 @@ absl::Status DecodeRecord(absl::string_view bytes, RecordKind kind,
   if (!found.ok()) return found.status();
   const uint16_t version = Load<uint16_t>(bytes, 8);
   if (version != kSpoolFormatVersion) {
-    return absl::FailedPreconditionError(absl::StrCat("record: format version ", version,
-                                                      ", this software (", kSoftwareVersion,
-                                                      ") knows ", kSpoolFormatVersion,
-                                                      "; use the newer software, or another "
-                                                      "spool"));
+    return WithReason(absl::FailedPreconditionError(
+                          absl::StrCat("record: format version ", version, ", this software (",
+                                       kSoftwareVersion, ") knows ", kSpoolFormatVersion,
+                                       "; use the newer software, or another "
+                                       "spool")),
+                      ErrorInfo::VERSION_MISMATCH);
   }
   if (*found != kind) {
-    return absl::DataLossError(absl::StrCat("record: kind ", static_cast<int>(*found),
-                                            " where ", static_cast<int>(kind), " belongs"));
+    return absl::DataLossError(absl::StrCat("record: kind ", static_cast<int>(*found), " where ",
+                                            static_cast<int>(kind), " belongs"));
   }
   const absl::string_view payload = bytes.substr(kRecordHeaderSize);
   if (Load<uint32_t>(bytes, 12) != payload.size()) {
     return absl::DataLossError(absl::StrCat("record: ", payload.size(), " bytes of message, not ",
                                             Load<uint32_t>(bytes, 12)));
   }
-  if (Load<uint64_t>(bytes, 16) != XXH3_64bits_withSeed(payload.data(), payload.size(),
-                                                        static_cast<uint64_t>(kind))) {
+  if (Load<uint64_t>(bytes, 16) !=
+      XXH3_64bits_withSeed(payload.data(), payload.size(), static_cast<uint64_t>(kind))) {
     return absl::DataLossError("record: wrong checksum");
   }
   if (!message->ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {

@@ -5,10 +5,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "spoolrpc/errors.pb.h"
 #include "spoolrpc/os/error.h"
 #include "spoolrpc/os/file.h"
 #include "spoolrpc/os/random.h"
-#include "spoolrpc/errors.pb.h"
+#include "spoolrpc/spool/reason.h"
 #include "spoolrpc/spool/record_file.h"
 #include "spoolrpc/spool/verdict.h"
 
@@ -41,8 +42,7 @@ absl::StatusOr<std::unique_ptr<ServerDirectory>> ServerDirectory::Publish(
   record.set_software_version(kSoftwareVersion);
   record.set_started_at(absl::ToUnixSeconds(spool->env().clock->WallTime()));
   record.set_file_system_is_local(spool->file_system().local);
-  auto server =
-      std::unique_ptr<ServerDirectory>(new ServerDirectory(spool, std::move(record)));
+  auto server = std::unique_ptr<ServerDirectory>(new ServerDirectory(spool, std::move(record)));
   const ServerRecord& r = server->record_;
 
   const std::string temporary = spool->TemporaryPath(spool->servers());
@@ -54,8 +54,8 @@ absl::StatusOr<std::unique_ptr<ServerDirectory>> ServerDirectory::Publish(
         return s;
       }
     }
-    if (absl::Status s = log::CreateLogFile(calls, Join(temporary, kLease), LeaseHead(r),
-                                            spool->access(), 0600);
+    if (absl::Status s =
+            log::CreateLogFile(calls, Join(temporary, kLease), LeaseHead(r), spool->access(), 0600);
         !s.ok()) {
       return s;
     }
@@ -64,8 +64,8 @@ absl::StatusOr<std::unique_ptr<ServerDirectory>> ServerDirectory::Publish(
                                          wait::Doorbell::kMaxSlots, 0600);
       if (bell.ok()) server->doorbell_ = *std::move(bell);
     }
-    return os::WriteNewFile(calls, Join(temporary, kRecord),
-                            EncodeRecord(RecordKind::kServer, r), 0600, flush);
+    return os::WriteNewFile(calls, Join(temporary, kRecord), EncodeRecord(RecordKind::kServer, r),
+                            0600, flush);
   };
   absl::Status status = make();
   const std::string path = spool->server(r.server_id());
@@ -97,9 +97,9 @@ absl::Status ServerDirectory::CheckStillThere() {
   const auto info = os::StatPath(spool_->env().calls, path_);
   if (info.ok() && info->inode == inode_) return absl::OkStatus();
   if (info.ok() || absl::IsNotFound(info.status())) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("server directory ", path_, " was removed: somebody took this server for "
-                     "dead"));
+    return absl::FailedPreconditionError(absl::StrCat("server directory ", path_,
+                                                      " was removed: somebody took this server for "
+                                                      "dead"));
   }
   return info.status();
 }
@@ -139,8 +139,7 @@ absl::StatusOr<std::unique_ptr<AcceptedSession>> ServerDirectory::Inspect(
     return absl::PermissionDeniedError(
         absl::StrCat("session record ", record_path, ": not the client's own file"));
   }
-  if (absl::Status s =
-          ReadRecord(calls, record_path, RecordKind::kSession, &session->record);
+  if (absl::Status s = ReadRecord(calls, record_path, RecordKind::kSession, &session->record);
       !s.ok()) {
     return s;
   }
@@ -151,15 +150,15 @@ absl::StatusOr<std::unique_ptr<AcceptedSession>> ServerDirectory::Inspect(
   }
   if (record.protocol_version() < kMinProtocolVersion ||
       kProtocolVersion < record.min_protocol_version()) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "session ", paths.client_half, ": the client speaks protocol versions ",
-        record.min_protocol_version(), " to ", record.protocol_version(), " (", record.software_version(),
-        "), this server ", kMinProtocolVersion, " to ", kProtocolVersion, " (", kSoftwareVersion,
-        ")"));
+    return WithReason(absl::FailedPreconditionError(absl::StrCat(
+                          "session ", paths.client_half, ": the client speaks protocol versions ",
+                          record.min_protocol_version(), " to ", record.protocol_version(), " (",
+                          record.software_version(), "), this server ", kMinProtocolVersion, " to ",
+                          kProtocolVersion, " (", kSoftwareVersion, ")")),
+                      ErrorInfo::VERSION_MISMATCH);
   }
-  auto requests = log::LogReader::Open(calls, paths.requests, session_id,
-                                       log::Direction::kRequests, half->uid, spool_->access(),
-                                       buffer);
+  auto requests = log::LogReader::Open(calls, paths.requests, session_id, log::Direction::kRequests,
+                                       half->uid, spool_->access(), buffer);
   if (!requests.ok()) return requests.status();
   session->requests = *std::move(requests);
   if (!spool_->network() && record.doorbell_inode() != 0 &&
@@ -184,8 +183,7 @@ absl::Status ServerDirectory::MakeHalf(uint64_t log_capacity, AcceptedSession* s
   head.capacity = log_capacity;
   head.counter = 1;
   head.term_ns = record_.lease_term_ns();
-  if (absl::Status s =
-          log::CreateLogFile(calls, paths.responses, head, spool_->access(), 0600);
+  if (absl::Status s = log::CreateLogFile(calls, paths.responses, head, spool_->access(), 0600);
       !s.ok()) {
     return s;
   }
@@ -198,13 +196,14 @@ absl::Status ServerDirectory::MakeHalf(uint64_t log_capacity, AcceptedSession* s
 
 absl::Status ServerDirectory::LookAgain(AcceptedSession* session, log::AlignedBuffer* buffer) {
   os::SystemCalls* const calls = spool_->env().calls;
-  // The client's half is there now, after the verdict: so the verdict is the first, and no former one
-  // was removed. The first descriptor is closed before: NFS 4.2 may give out a dead file otherwise.
+  // The client's half is there now, after the verdict: so the verdict is the first, and no former
+  // one was removed. The first descriptor is closed before: NFS 4.2 may give out a dead file
+  // otherwise.
   session->requests.reset();
   if (spool_->network()) os::ListDirectory(calls, spool_->sessions()).status().IgnoreError();
-  auto requests = log::LogReader::Open(calls, session->paths.requests,
-                                       session->record.session_id(), log::Direction::kRequests,
-                                       geteuid(), spool_->access(), buffer);
+  auto requests =
+      log::LogReader::Open(calls, session->paths.requests, session->record.session_id(),
+                           log::Direction::kRequests, geteuid(), spool_->access(), buffer);
   if (!requests.ok()) {
     return absl::CancelledError(absl::StrCat("session ", session->paths.client_half,
                                              " is gone: ", requests.status().message()));
@@ -214,8 +213,8 @@ absl::Status ServerDirectory::LookAgain(AcceptedSession* session, log::AlignedBu
 }
 
 absl::StatusOr<std::unique_ptr<AcceptedSession>> ServerDirectory::Accept(
-    const std::string& session_id, uint32_t slot, uint64_t log_capacity,
-    uint64_t max_request_size, log::AlignedBuffer* buffer) {
+    const std::string& session_id, uint32_t slot, uint64_t log_capacity, uint64_t max_request_size,
+    log::AlignedBuffer* buffer) {
   os::SystemCalls* const calls = spool_->env().calls;
   VerdictRecord verdict;
   verdict.set_session_id(session_id);
@@ -233,8 +232,7 @@ absl::StatusOr<std::unique_ptr<AcceptedSession>> ServerDirectory::Accept(
   } else {
     verdict.set_verdict(VerdictRecord::REFUSED);
     verdict.set_detail(std::string(status.message()));
-    verdict.set_reason(absl::IsFailedPrecondition(status) ? ErrorInfo::VERSION_MISMATCH
-                                                         : ErrorInfo::SPOOL_UNUSABLE);
+    verdict.set_reason(ReasonOf(status, ErrorInfo::SPOOL_UNUSABLE));
   }
   bool won = false;
   const std::string verdict_path = SessionPaths(*spool_, session_id, id()).verdict;

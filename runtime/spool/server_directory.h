@@ -1,5 +1,5 @@
-// A server's own directory: how it comes up, and how it takes sessions in (docs/protocol.md, sections
-// 2 and 3).
+// A server's own directory: how it comes up, and how it takes sessions in (docs/protocol.md,
+// sections 2 and 3).
 #ifndef SPOOLRPC_SPOOL_SERVER_DIRECTORY_H_
 #define SPOOLRPC_SPOOL_SERVER_DIRECTORY_H_
 
@@ -58,7 +58,8 @@ class ServerDirectory {
                                                           uint64_t max_request_size,
                                                           log::AlignedBuffer* buffer);
   // Removes the server's half of a session, and once the client's half is gone the verdict. False:
-  // something is left (the client's half, or a file that this host has open on NFS); try again later.
+  // something is left (the client's half, or a file that this host has open on NFS); try again
+  // later.
   bool Forget(const std::string& session_id);
   // Closes the server's own files and removes the directory as far as RemoveServerFiles() may; the
   // doorbell must not be used any more.
@@ -82,9 +83,9 @@ class ServerDirectory {
   std::unique_ptr<log::LogWriter> lease_;
 };
 
-// Removes what a server that is gone has left at `directory`: its record first, so that nobody finds
-// it any more, and verdicts only of sessions whose client's half is gone (docs/protocol.md, section 9).
-// False: something is left; try again later.
+// Removes what a server that is gone has left at `directory`: its record first, so that nobody
+// finds it any more, and verdicts only of sessions whose client's half is gone (docs/protocol.md,
+// section 9). False: something is left; try again later.
 bool RemoveServerFiles(const Spool& spool, const std::string& directory);
 
 }  // namespace spoolrpc::spool

@@ -54,8 +54,8 @@ absl::StatusOr<std::vector<ServerEntry>> ServerList::Refresh(std::vector<std::st
         continue;
       }
       auto record = std::make_shared<ServerRecord>();
-      const absl::Status read = ReadRecord(calls, Join(entry.directory, kRecord),
-                                           RecordKind::kServer, record.get());
+      const absl::Status read =
+          ReadRecord(calls, Join(entry.directory, kRecord), RecordKind::kServer, record.get());
       if (!read.ok() || record->server_id() != entry.id) {
         if (!absl::IsNotFound(read)) {
           complain(read.ok() ? absl::StrCat(entry.directory, ": the record of another server")

@@ -33,8 +33,7 @@ absl::StatusOr<std::unique_ptr<SessionDirectory>> SessionDirectory::Create(
     uint64_t term_ns) {
   os::SystemCalls* const calls = spool->env().calls;
   const std::string id = os::RandomBytes(kIdSize);
-  auto session =
-      std::unique_ptr<SessionDirectory>(new SessionDirectory(spool, id, server.id));
+  auto session = std::unique_ptr<SessionDirectory>(new SessionDirectory(spool, id, server.id));
   session->head_.direction = log::Direction::kRequests;
   session->head_.id = id;
   session->head_.capacity = log_capacity;
@@ -45,8 +44,8 @@ absl::StatusOr<std::unique_ptr<SessionDirectory>> SessionDirectory::Create(
 
   absl::Status status = os::MakeDirectory(calls, session->directory_, 0700);
   if (!status.ok()) return status;
-  status = log::CreateLogFile(calls, session->requests_path_, session->head_, spool->access(),
-                              0600);
+  status =
+      log::CreateLogFile(calls, session->requests_path_, session->head_, spool->access(), 0600);
   const os::ProcessId self = spool->env().host->Self();
   const bool same_host = os::SameHost(self, ToProcessId(server.record->process()));
   SessionRecord record;

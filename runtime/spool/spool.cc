@@ -9,6 +9,7 @@
 #include "spoolrpc/os/error.h"
 #include "spoolrpc/os/file.h"
 #include "spoolrpc/os/random.h"
+#include "spoolrpc/spool/reason.h"
 #include "spoolrpc/spool/record_file.h"
 
 namespace spoolrpc::spool {
@@ -47,8 +48,9 @@ absl::StatusOr<os::FileInfo> CheckDirectory(os::SystemCalls* calls, const std::s
   auto info = os::StatPath(calls, path);
   if (!info.ok()) return info.status();
   if (info->type != os::FileInfo::Type::kDirectory) {
-    return Unusable(path, "is not a directory; give the path of a directory, or one that does not "
-                          "exist yet");
+    return Unusable(path,
+                    "is not a directory; give the path of a directory, or one that does not "
+                    "exist yet");
   }
   if ((info->mode & 0002) != 0) {
     return Unusable(path, absl::StrFormat("has mode %04o: everybody may write to it; chmod 700 it",
@@ -87,10 +89,11 @@ absl::Status CheckFormat(const os::Environment& env, const std::string& root) {
     return read;
   }
   if (record.format_version() != kSpoolFormatVersion) {
-    return Unusable(root, absl::StrCat("has format version ", record.format_version(),
-                                       ", this software (", kSoftwareVersion, ") knows version ",
-                                       kSpoolFormatVersion,
-                                       "; use the newer software, or another spool"));
+    return WithReason(Unusable(root, absl::StrCat("has format version ", record.format_version(),
+                                                  ", this software (", kSoftwareVersion,
+                                                  ") knows version ", kSpoolFormatVersion,
+                                                  "; use the newer software, or another spool")),
+                      ErrorInfo::VERSION_MISMATCH);
   }
   return absl::OkStatus();
 }

@@ -41,8 +41,7 @@ absl::StatusOr<VerdictRecord> DecideVerdict(const Spool& spool, const std::strin
     os::RemoveFile(calls, temporary).IgnoreError();
     return s;
   }
-  const auto cleanup =
-      absl::MakeCleanup([&] { os::RemoveFile(calls, temporary).IgnoreError(); });
+  const auto cleanup = absl::MakeCleanup([&] { os::RemoveFile(calls, temporary).IgnoreError(); });
   const absl::Status linked = os::Link(calls, temporary, path);
   if (linked.ok()) {
     *won = true;

@@ -46,8 +46,8 @@ struct Doorbell::Slot {
   std::atomic<uint64_t> echo;
 };
 
-Doorbell::Doorbell(std::unique_ptr<os::Mapping> mapping, std::unique_ptr<char[]> memory,
-                   char* base, uint32_t slots)
+Doorbell::Doorbell(std::unique_ptr<os::Mapping> mapping, std::unique_ptr<char[]> memory, char* base,
+                   uint32_t slots)
     : mapping_(std::move(mapping)),
       memory_(std::move(memory)),
       page_(reinterpret_cast<Page*>(base)),
@@ -98,8 +98,7 @@ absl::StatusOr<std::unique_ptr<Doorbell>> Doorbell::Create(os::SystemCalls* call
   auto mapping = (*file)->Map(FileSize(slots));
   if (!mapping.ok()) return mapping.status();
   char* const base = static_cast<char*>((*mapping)->address());
-  auto bell =
-      std::unique_ptr<Doorbell>(new Doorbell(*std::move(mapping), nullptr, base, slots));
+  auto bell = std::unique_ptr<Doorbell>(new Doorbell(*std::move(mapping), nullptr, base, slots));
   bell->device_ = info->device;
   bell->inode_ = info->inode;
   return bell;
@@ -135,8 +134,7 @@ absl::StatusOr<std::unique_ptr<Doorbell>> Doorbell::Attach(os::SystemCalls* call
   auto mapping = (*file)->Map(FileSize(slots));
   if (!mapping.ok()) return mapping.status();
   char* const base = static_cast<char*>((*mapping)->address());
-  auto bell =
-      std::unique_ptr<Doorbell>(new Doorbell(*std::move(mapping), nullptr, base, slots));
+  auto bell = std::unique_ptr<Doorbell>(new Doorbell(*std::move(mapping), nullptr, base, slots));
   bell->device_ = info->device;
   bell->inode_ = info->inode;
   return bell;

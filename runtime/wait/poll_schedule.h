@@ -13,9 +13,9 @@ struct PollInterval {
   absl::Duration max = absl::Milliseconds(50);
 };
 
-// The longer the silence, the rarer the looks: one every sixteenth of the silence so far, within the
-// bounds. So polling adds at most a sixteenth to any wait (or `min`), and an idle file costs one look
-// each `max`. Pure arithmetic over the caller's times; not thread-safe.
+// The longer the silence, the rarer the looks: one every sixteenth of the silence so far, within
+// the bounds. So polling adds at most a sixteenth to any wait (or `min`), and an idle file costs
+// one look each `max`. Pure arithmetic over the caller's times; not thread-safe.
 class PollSchedule {
  public:
   explicit PollSchedule(const PollInterval& interval, os::Nanos now);

@@ -10,8 +10,7 @@ constexpr os::Nanos kShortest = 2000;
 constexpr uint32_t kProbeEvery = 16;
 }  // namespace
 
-SpinPolicy::SpinPolicy(int cpus, os::Nanos limit)
-    : limit_(cpus > 1 ? limit : 0), budget_(limit_) {}
+SpinPolicy::SpinPolicy(int cpus, os::Nanos limit) : limit_(cpus > 1 ? limit : 0), budget_(limit_) {}
 
 os::Nanos SpinPolicy::Budget() {
   if (limit_ == 0) return 0;

@@ -42,12 +42,13 @@ class BadSpoolTest : public BothTransports {
   // A spool with nobody on it.
   void MakeSpool() { EXPECT_OK(TryServe()); }
   // Both sides say so, at once, and say it of this spool.
-  void ExpectUnusable(absl::StatusCode code, const std::string& text) {
+  void ExpectUnusable(absl::StatusCode code, const std::string& text,
+                      ErrorInfo::Reason reason = ErrorInfo::SPOOL_UNUSABLE) {
     const absl::Time began = absl::Now();
     const absl::Status called = TryCall();
     EXPECT_LT(absl::Now() - began, kLong / 2);
     EXPECT_THAT(called, StatusIs(code, AllOf(HasSubstr(spool()), HasSubstr(text))));
-    EXPECT_EQ(ReasonOf(called), ErrorInfo::SPOOL_UNUSABLE);
+    EXPECT_EQ(ReasonOf(called), reason);
     EXPECT_FALSE(GetErrorInfo(called)->may_have_executed());
     EXPECT_EQ(GetErrorInfo(called)->path(), spool());
     EXPECT_THAT(TryServe(), StatusIs(code, AllOf(HasSubstr(spool()), HasSubstr(text))));
@@ -73,7 +74,8 @@ TEST_P(BadSpoolTest, NewerFormat) {
   ASSERT_EQ(unlink((spool() + "/format").c_str()), 0);
   ASSERT_OK(os::WriteNewFile(os::SystemCalls::Real(), spool() + "/format",
                              spool::EncodeRecord(spool::RecordKind::kSpool, record), 0600, false));
-  ExpectUnusable(absl::StatusCode::kFailedPrecondition, "newer software");
+  ExpectUnusable(absl::StatusCode::kFailedPrecondition, "newer software",
+                 ErrorInfo::VERSION_MISMATCH);
 }
 
 TEST_P(BadSpoolTest, SpoolIsMendedAndTheChannelGoesOn) {
