@@ -106,7 +106,8 @@ class SpoolTest : public ::testing::Test {
   const testing::ScratchDirectory& scratch() const { return scratch_; }
 
  private:
-  const testing::ScratchDirectory scratch_;
+  // Where other users get to, too: Bazel's own directory may lie below one's home.
+  const testing::ScratchDirectory scratch_{"/tmp"};
   const spool::Transport transport_;
   CapturedLog log_;
 };

@@ -43,7 +43,8 @@ class OpenSpoolTest : public ::testing::Test {
     return stat(path.c_str(), &info) == 0 ? info.st_mode & 07777 : 0;
   }
 
-  const testing::ScratchDirectory scratch_;
+  // Where other users get to, too: Bazel's own directory may lie below one's home.
+  const testing::ScratchDirectory scratch_{"/tmp"};
 };
 
 TEST_F(OpenSpoolTest, IsMadeWithItsParentsForTheOwnerAlone) {
