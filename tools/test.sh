@@ -107,8 +107,7 @@ if ((!quick)); then
   if ((full)); then bytes=(//...) threads=(//...); fi
   # (The linker warns of hundreds of AddressSanitizer's symbols: no warnings, then; the first build showed ours.)
   sanitizer asan_ubsan no-asan --config=asan --config=ubsan --output_filter='^none$' -- "${bytes[@]}"
-  sanitizer tsan no-tsan --config=tsan --custom_malloc=//tests/sanitizers:tsan \
-    --test_env=TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 -- "${threads[@]}"
+  sanitizer tsan no-tsan --config=tsan -- "${threads[@]}"
   if ! namespaces_work; then
     skip_part "tests between two nodes" "mounting needs root, and leave to make namespaces"
   else
