@@ -96,6 +96,7 @@ fi
 
 run_part "build" run_bazel build --noshow_progress -- //...
 bazel_tests "tests" -- //...
+export SPOOLRPC_DISK_CACHE=$scratch/cache
 for script in tests/*/run.sh; do
   if [[ -x $script ]]; then run_part "$script" "$script"; fi
 done
