@@ -77,6 +77,8 @@ repository=$(dirname "$(dirname "$(realpath "$0")")")
 
 [[ -n $directory ]] || directory=$(mktemp -d /var/tmp/bare_debian.XXXXXX)
 mkdir -p "$directory"
+exec {lock}>"$directory/lock"
+flock -n "$lock" || fail "another run uses $directory"
 root=$(realpath "$directory")/root
 finish() {
   if ((keep)); then
