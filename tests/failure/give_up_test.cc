@@ -9,6 +9,8 @@
 namespace spoolrpc::failure {
 namespace {
 
+constexpr MethodInfo kUnknown = {"/spoolrpc.failure.Failure/Unknown"};
+
 class GiveUpTest : public SettingTest {
  protected:
   // A server whose only worker is held until Release().
@@ -28,11 +30,22 @@ class GiveUpTest : public SettingTest {
   }
 
   void TearDown() override {
+    AwaitServerRead();
     Touch(file("release"));
     holder_.join();
     Drain(server_.get());
     EXPECT_EQ(executions().count("holder"), 1);
     EXPECT_EQ(executions().count("given-up"), 0);
+  }
+
+  // Waits until the server has read what this process has written so far: it reads in order, and
+  // answers a method that it does not know where it reads the call. (A caller that gives up does not
+  // wait until the server knows; a worker that came free before might still take the call.)
+  void AwaitServerRead() {
+    ClientContext context;
+    Done done;
+    EXPECT_EQ(channel_->BlockingUnaryCall(kUnknown, &context, Work(), &done).code(),
+              absl::StatusCode::kUnimplemented);
   }
 
   std::unique_ptr<Process> server_;
