@@ -39,8 +39,8 @@ class GiveUpTest : public SettingTest {
   }
 
   // Waits until the server has read what this process has written so far: it reads in order, and
-  // answers a method that it does not know where it reads the call. (A caller that gives up does not
-  // wait until the server knows; a worker that came free before might still take the call.)
+  // answers a method that it does not know where it reads the call. (A caller that gives up does
+  // not wait until the server knows; a worker that came free before might still take the call.)
   void AwaitServerRead() {
     ClientContext context;
     Done done;
