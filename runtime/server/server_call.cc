@@ -57,7 +57,7 @@ absl::Status ServerCall::ParseRequest(absl::string_view bytes) {
 void ServerCall::RunHandler() {
   reply_ = method_->handler().NewReply();
   try {
-    status_ = method_->handler().Run(&context_, request_.get(), reply_.get());
+    status_ = method_->handler().Run(&context_, request_.get(), reply_.get(), nullptr);
   } catch (const abi::__forced_unwind&) {
     throw;  // the thread is being cancelled
   } catch (const std::exception& e) {

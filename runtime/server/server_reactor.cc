@@ -1,0 +1,36 @@
+#include "spoolrpc/server/server_reactor.h"
+
+namespace spoolrpc {
+
+void ServerReactor::BindCall(std::shared_ptr<AsyncServerCall> call) {
+  std::shared_ptr<AsyncServerCall> bound = std::move(call);
+  for (;;) {
+    std::vector<std::function<void(AsyncServerCall*)>> early;
+    {
+      absl::MutexLock lock(&mu_);
+      if (early_.empty()) {
+        call_ = bound;
+        return;
+      }
+      early.swap(early_);
+    }
+    // In order, before what is started from now on. (The reactor may be gone after a Finish(), but
+    // not before this returns: OnDone() waits for the binding.)
+    for (const auto& operation : early) operation(bound.get());
+  }
+}
+
+void ServerReactor::Do(std::function<void(AsyncServerCall*)> operation) {
+  std::shared_ptr<AsyncServerCall> call;
+  {
+    absl::MutexLock lock(&mu_);
+    if (call_ == nullptr) {
+      early_.push_back(std::move(operation));
+      return;
+    }
+    call = call_;
+  }
+  operation(call.get());
+}
+
+}  // namespace spoolrpc
