@@ -196,6 +196,12 @@ def spoolrpc_dependencies():
         package = "libxxhash-dev",
     )
     maybe_system_repository(
+        name = "com_github_facebook_zstd",
+        files = {"BUILD.bazel": _public(_system_library("zstd", ["zstd"]))},
+        requires = ["/usr/include/zstd.h"],
+        package = "libzstd-dev",
+    )
+    maybe_system_repository(
         name = "com_google_googletest",
         files = {"BUILD.bazel": _public(
             _system_library("gtest", ["gmock", "gtest", "pthread"]) +

@@ -17,6 +17,7 @@ build_packages=(
   libprotobuf-dev
   libprotoc-dev
   libxxhash-dev
+  libzstd-dev
   protobuf-compiler
   # The examples, and the local web server of the demo.
   ca-certificates
