@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <new>
 #include <random>
@@ -48,7 +49,7 @@ constexpr size_t kMegabyte = 1024 * 1024;
 
 std::string Text(int lines) {
   std::string text;
-  for (int i = 0; i < lines; ++i) absl::StrAppend(&text, "line ", i * i, " of some text\n");
+  for (int64_t i = 0; i < lines; ++i) absl::StrAppend(&text, "line ", i * i, " of some text\n");
   return text;
 }
 
