@@ -109,6 +109,11 @@ check_tidy() {
       if git diff --name-only "$base" | grep -qxF "${file##*/execroot/spoolrpc/}"; then echo "$file"; fi
     done)
   fi
+  if ((${#files[@]} == 0)); then
+    echo "0 files"
+    rm -rf "$directory"
+    return 0
+  fi
   # One process a processor; the count of warnings in system headers is no news.
   printf '%s\n' "${files[@]}" | xargs -r -d '\n' -n 1 -P "$(nproc)" clang-tidy-14 --quiet -p "$directory" \
     --config-file="$PWD/.clang-tidy" 2> >(grep -vE '^[0-9]+ warnings? generated' >&2) || status=1
