@@ -36,7 +36,10 @@ void FileGenerator::GenerateHeader(Printer* printer) const {
 
 #include "$base$.pb.h"
 
+#include <functional>
 #include <memory>
+#include <type_traits>
+#include <utility>
 )gen");
   GenerateServices(printer, &ServiceGenerator::GenerateDeclaration);
   PrintTemplate(printer, variables_, R"gen(

@@ -3,16 +3,13 @@
 #include <google/protobuf/io/printer.h>
 #include <google/protobuf/io/zero_copy_stream.h>
 
-#include <iostream>
 #include <memory>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "compiler_plugin/annotations.h"
-#include "compiler_plugin/diagnostics.h"
 #include "compiler_plugin/file_generator.h"
-#include "compiler_plugin/method_shape.h"
 #include "compiler_plugin/names.h"
 #include "compiler_plugin/parameters.h"
 
@@ -20,22 +17,9 @@ namespace spoolrpc::compiler {
 namespace {
 
 using google::protobuf::FileDescriptor;
-using google::protobuf::MethodDescriptor;
 using google::protobuf::compiler::GeneratorContext;
 using google::protobuf::io::Printer;
 using google::protobuf::io::ZeroCopyOutputStream;
-
-void WarnOfUnsupportedMethods(const FileDescriptor& file) {
-  for (int i = 0; i < file.service_count(); ++i) {
-    for (int j = 0; j < file.service(i)->method_count(); ++j) {
-      const MethodDescriptor& method = *file.service(i)->method(j);
-      if (ShapeOf(method).supported) continue;
-      std::cerr << Place(file, PathOf(method)) << ": warning: " << method.full_name()
-                << " is left out of the generated code: it streams, and this release of SpoolRPC "
-                   "carries unary calls only\n";
-    }
-  }
-}
 
 using FilePart = void (FileGenerator::*)(Printer*) const;
 
@@ -78,7 +62,6 @@ bool Generator::GenerateAll(const std::vector<const FileDescriptor*>& files,
   for (const FileDescriptor* file : files) {
     const Annotations annotations(*file, &errors);
     if (!errors.empty()) continue;
-    WarnOfUnsupportedMethods(*file);
     if (!GenerateFile(*file, *parameters, annotations, context)) {
       errors.push_back(absl::StrCat(file->name(), ": the generated code could not be written"));
     }

@@ -11,7 +11,7 @@
 
 namespace spoolrpc::compiler {
 
-// Stateless. Writes warnings to stderr.
+// Stateless.
 class Generator final : public google::protobuf::compiler::CodeGenerator {
  public:
   bool Generate(const google::protobuf::FileDescriptor* file, const std::string& parameter,

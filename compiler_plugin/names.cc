@@ -126,22 +126,34 @@ class UniqueNames {
 
 Names::Names(const FileDescriptor& file) : cpp_namespace_(CppNamespace(file.package())) {
   std::set<std::string> services;
-  for (int i = 0; i < file.service_count(); ++i) services.insert(file.service(i)->name());
+  std::set<std::string> callback_classes;
+  for (int i = 0; i < file.service_count(); ++i) {
+    services.insert(file.service(i)->name());
+    for (int j = 0; j < file.service(i)->method_count(); ++j) {
+      callback_classes.insert(CallbackClass(*file.service(i)->method(j)));
+    }
+  }
   const ProtobufNames protobuf_names(file);
   UniqueNames classes(services, [&](const std::string& name) {
     return IsReservedInCpp(name) || IsGeneratedMember(name) || protobuf_names.Contains(name) ||
-           (cpp_namespace_.empty() && IsNeededNamespace(name));
+           callback_classes.count(name) != 0 || (cpp_namespace_.empty() && IsNeededNamespace(name));
   });
   for (int i = 0; i < file.service_count(); ++i) {
     const ServiceDescriptor* service = file.service(i);
     classes_[service] = classes.Get(service->name());
     std::set<std::string> methods;
     for (int j = 0; j < service->method_count(); ++j) methods.insert(service->method(j)->name());
-    UniqueNames functions(methods, [](const std::string& name) {
-      return IsReservedInCpp(name) || IsGeneratedMember(name);
+    UniqueNames functions(methods, [&](const std::string& name) {
+      return IsReservedInCpp(name) || IsGeneratedMember(name) || callback_classes.count(name) != 0;
     });
     for (int j = 0; j < service->method_count(); ++j) {
       functions_[service->method(j)] = functions.Get(service->method(j)->name());
+    }
+    // After all functions: none of these takes the name of one.
+    for (int j = 0; j < service->method_count(); ++j) {
+      const MethodDescriptor* method = service->method(j);
+      const bool streams = method->client_streaming() || method->server_streaming();
+      raw_functions_[method] = streams ? functions.GetNew(absl::StrCat(method->name(), "Raw")) : "";
     }
   }
   // After all classes: a mock never takes the name of one.
@@ -165,6 +177,14 @@ const std::string& Names::Mock(const ServiceDescriptor& service) const {
 
 const std::string& Names::Function(const MethodDescriptor& method) const {
   return functions_.at(&method);
+}
+
+const std::string& Names::RawFunction(const MethodDescriptor& method) const {
+  return raw_functions_.at(&method);
+}
+
+std::string Names::CallbackClass(const MethodDescriptor& method) {
+  return absl::StrCat("WithCallbackMethod_", method.name());
 }
 
 std::string StripProtoSuffix(const std::string& path) {

@@ -26,12 +26,18 @@ class Names {
   const std::string& Mock(const google::protobuf::ServiceDescriptor& service) const;
   // The member functions of Stub and Service that stand for `method`.
   const std::string& Function(const google::protobuf::MethodDescriptor& method) const;
+  // The private member function of Stub that starts a stream: "UploadRaw"; empty if `method` does
+  // not stream.
+  const std::string& RawFunction(const google::protobuf::MethodDescriptor& method) const;
+  // The class template that makes `method` a callback method: "WithCallbackMethod_Upload".
+  static std::string CallbackClass(const google::protobuf::MethodDescriptor& method);
 
  private:
   std::string cpp_namespace_;
   std::map<const google::protobuf::ServiceDescriptor*, std::string> classes_;
   std::map<const google::protobuf::ServiceDescriptor*, std::string> mocks_;
   std::map<const google::protobuf::MethodDescriptor*, std::string> functions_;
+  std::map<const google::protobuf::MethodDescriptor*, std::string> raw_functions_;
 };
 
 // "dir/x.proto" -> "dir/x".

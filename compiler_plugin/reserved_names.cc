@@ -55,12 +55,21 @@ constexpr absl::string_view kMembers[] = {
     "info_",
     "methods_",
     "channel_",
+    "stub_",
+    "BaseClass",
+    "CallbackService",
+    "ExperimentalCallbackService",
     "async",
     "async_interface",
+    "async_stub_",
+    "experimental_async",
+    "experimental_async_interface",
     "future",
     "future_interface",
+    "future_stub_",
     "durable",
     "durable_interface",
+    "durable_stub_",
 };
 
 constexpr absl::string_view kNamespaces[] = {"absl", "google", "spoolrpc", "std", "testing"};

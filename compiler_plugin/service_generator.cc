@@ -7,6 +7,7 @@
 
 namespace spoolrpc::compiler {
 
+using google::protobuf::MethodDescriptor;
 using google::protobuf::ServiceDescriptor;
 using google::protobuf::io::Printer;
 
@@ -14,13 +15,22 @@ ServiceGenerator::ServiceGenerator(const ServiceDescriptor& service, const Names
                                    const Annotations& annotations)
     : service_(service) {
   for (int i = 0; i < service.method_count(); ++i) {
-    methods_.emplace_back(*service.method(i), names, annotations);
+    const MethodDescriptor& method = *service.method(i);
+    methods_.emplace_back(method, names, annotations);
+    streams_ |= method.client_streaming() || method.server_streaming();
+  }
+  // As gRPC's: the first method's class is the outermost.
+  std::string callback_service = "Service";
+  for (int i = service.method_count() - 1; i >= 0; --i) {
+    callback_service =
+        absl::StrCat(Names::CallbackClass(*service.method(i)), "<", callback_service, ">");
   }
   variables_ = {
       {"class", names.Class(service)},
       {"qualified_class", names.QualifiedClass(service)},
       {"mock", names.Mock(service)},
       {"full_name", service.full_name()},
+      {"callback_service", callback_service},
       // C++ has no arrays of nothing.
       {"methods", methods_.empty() ? "nullptr" : "methods_"},
       {"method_count", absl::StrCat(methods_.size())},
@@ -40,6 +50,21 @@ class $class$ final {
   PrintTemplate(printer, variables_, R"gen(
  public:
   static constexpr char const* service_full_name() { return "$full_name$"; }
+)gen");
+  GenerateStubInterface(printer);
+  GenerateStub(printer);
+  GenerateService(printer);
+  PrintTemplate(printer, variables_, R"gen(
+
+ private:
+  static const ::spoolrpc::MethodInfo methods_[];
+  static const ::spoolrpc::ServiceInfo info_;
+};
+)gen");
+}
+
+void ServiceGenerator::GenerateStubInterface(Printer* printer) const {
+  PrintTemplate(printer, variables_, R"gen(
 
   class StubInterface {
    public:
@@ -47,37 +72,87 @@ class $class$ final {
 )gen");
   GenerateEach(printer, &MethodGenerator::GenerateStubInterface, 2);
   PrintTemplate(printer, variables_, R"gen(
+
+    // Calls that do not block: see the functions of the same name above.
+    class async_interface {
+     public:
+      virtual ~async_interface() = default;
+)gen");
+  GenerateEach(printer, &MethodGenerator::GenerateAsyncInterface, 3);
+  PrintTemplate(printer, variables_, R"gen(
+    };
+    typedef class async_interface experimental_async_interface;
+    virtual class async_interface* async() { return nullptr; }
+    class async_interface* experimental_async() { return async(); }
+)gen");
+  if (streams_) {
+    PrintTemplate(printer, variables_, R"gen(
+
+   private:
+)gen");
+  }
+  GenerateEach(printer, &MethodGenerator::GenerateRawInterface, 2);
+  PrintTemplate(printer, variables_, R"gen(
   };
+)gen");
+}
+
+void ServiceGenerator::GenerateStub(Printer* printer) const {
+  PrintTemplate(printer, variables_, R"gen(
 
   class Stub final : public StubInterface {
    public:
     Stub(const ::std::shared_ptr<::spoolrpc::ChannelInterface>& channel,
          const ::spoolrpc::StubOptions& options = ::spoolrpc::StubOptions());
+    Stub(const Stub&) = delete;
+    Stub& operator=(const Stub&) = delete;
 )gen");
-  GenerateEach(printer, &MethodGenerator::GenerateStubDeclaration, 2);
+  GenerateEach(printer, &MethodGenerator::GenerateStub, 2);
   PrintTemplate(printer, variables_, R"gen(
 
+    class async final : public StubInterface::async_interface {
+     public:
+)gen");
+  GenerateEach(printer, &MethodGenerator::GenerateAsync, 3);
+  PrintTemplate(printer, variables_, R"gen(
+
+     private:
+      friend class Stub;
+      explicit async(Stub* stub) : stub_(stub) {}
+      Stub* const stub_;
+    };
+    class async* async() override { return &async_stub_; }
+
    private:
+)gen");
+  GenerateEach(printer, &MethodGenerator::GenerateRaw, 2);
+  PrintTemplate(printer, variables_, R"gen(
     ::std::shared_ptr<::spoolrpc::ChannelInterface> channel_;
+    class async async_stub_{this};
   };
 
   static ::std::unique_ptr<Stub> NewStub(
       const ::std::shared_ptr<::spoolrpc::ChannelInterface>& channel,
       const ::spoolrpc::StubOptions& options = ::spoolrpc::StubOptions());
+)gen");
+}
+
+void ServiceGenerator::GenerateService(Printer* printer) const {
+  PrintTemplate(printer, variables_, R"gen(
 
   class Service : public ::spoolrpc::Service {
    public:
     Service();
     ~Service() override;
 )gen");
-  GenerateEach(printer, &MethodGenerator::GenerateServiceDeclaration, 2);
+  GenerateEach(printer, &MethodGenerator::GenerateService, 2);
   PrintTemplate(printer, variables_, R"gen(
   };
-
- private:
-  static const ::spoolrpc::MethodInfo methods_[];
-  static const ::spoolrpc::ServiceInfo info_;
-};
+)gen");
+  GenerateEach(printer, &MethodGenerator::GenerateCallbackClass, 1);
+  PrintTemplate(printer, variables_, R"gen(
+  typedef $callback_service$ CallbackService;
+  typedef CallbackService ExperimentalCallbackService;
 )gen");
 }
 
@@ -110,6 +185,7 @@ $class$::Stub::Stub(
     : channel_(channel) {}
 )gen");
   GenerateEach(printer, &MethodGenerator::GenerateStubDefinition, 0);
+  GenerateEach(printer, &MethodGenerator::GenerateAsyncDefinition, 0);
   PrintTemplate(printer, variables_, R"gen(
 
 $class$::Service::Service() : ::spoolrpc::Service(&$qualified_class$::info_) {

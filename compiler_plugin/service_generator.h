@@ -28,10 +28,14 @@ class ServiceGenerator {
  private:
   using MethodPart = void (MethodGenerator::*)(google::protobuf::io::Printer*) const;
 
+  void GenerateStubInterface(google::protobuf::io::Printer* printer) const;
+  void GenerateStub(google::protobuf::io::Printer* printer) const;
+  void GenerateService(google::protobuf::io::Printer* printer) const;
   void GenerateEach(google::protobuf::io::Printer* printer, MethodPart part, int indents) const;
 
   const google::protobuf::ServiceDescriptor& service_;
   std::vector<MethodGenerator> methods_;
+  bool streams_ = false;  // any of them
   Variables variables_;
 };
 

@@ -160,17 +160,5 @@ extend google.protobuf.MethodOptions {
   EXPECT_TRUE(NothingWasGenerated());
 }
 
-TEST_F(PluginErrorTest, StreamingMethodIsAWarningWithItsLine) {
-  const ProtocResult result = Run(R"(service S {
-  rpc Unary(Text) returns (Text);
-  rpc Many(Text) returns (stream Text);
-}
-)");
-  EXPECT_EQ(result.exit_code, 0);
-  EXPECT_THAT(result.output, HasSubstr("bad.proto:8: warning: bad.S.Many is left out"));
-  EXPECT_THAT(result.output, Not(HasSubstr("Unary")));
-  EXPECT_FALSE(NothingWasGenerated());
-}
-
 }  // namespace
 }  // namespace spoolrpc::testing

@@ -13,7 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
+#include "tests/compiler_plugin/loopback_channel.h"
 #include "tests/compiler_plugin/protos/annotated.spoolrpc.pb.h"
 #include "tests/compiler_plugin/protos/comments_mock.spoolrpc.pb.h"
 #include "tests/compiler_plugin/protos/deep_package_mock.spoolrpc.pb.h"
@@ -44,48 +44,6 @@ using ::testing::IsEmpty;
 using ::testing::Return;
 using ::testing::SetArgPointee;
 using ::testing::SizeIs;
-
-// Contexts are only handed through; nothing here looks into one.
-char client_context_storage;
-char server_context_storage;
-ClientContext* const kClientContext = reinterpret_cast<ClientContext*>(&client_context_storage);
-ServerContext* const kServerContext = reinterpret_cast<ServerContext*>(&server_context_storage);
-
-// Answers calls by the handlers of one service in this process, through serialized bytes.
-class LoopbackChannel final : public ChannelInterface {
- public:
-  // `service` must outlive the channel.
-  explicit LoopbackChannel(const Service* service) : service_(service) {}
-
-  absl::Status BlockingUnaryCall(const MethodInfo& method, ClientContext* context,
-                                 const google::protobuf::MessageLite& request,
-                                 google::protobuf::MessageLite* reply) override {
-    EXPECT_EQ(context, kClientContext);
-    for (const Service::Method& candidate : service_->methods()) {
-      if (absl::string_view(candidate.info->full_name) != method.full_name) continue;
-      std::unique_ptr<google::protobuf::MessageLite> server_request =
-          candidate.handler->NewRequest();
-      std::unique_ptr<google::protobuf::MessageLite> server_reply = candidate.handler->NewReply();
-      EXPECT_EQ(server_request->GetTypeName(), request.GetTypeName());
-      EXPECT_EQ(server_reply->GetTypeName(), reply->GetTypeName());
-      EXPECT_TRUE(server_request->ParsePartialFromString(request.SerializePartialAsString()));
-      const absl::Status status =
-          candidate.handler->Run(kServerContext, server_request.get(), server_reply.get());
-      EXPECT_TRUE(reply->ParsePartialFromString(server_reply->SerializePartialAsString()));
-      return status;
-    }
-    return absl::NotFoundError(absl::StrCat("no handler of ", method.full_name));
-  }
-
- private:
-  const Service* const service_;
-};
-
-// A stub that calls `service`.
-template <class ServiceClass>
-auto StubOf(const typename ServiceClass::Service& service) {
-  return ServiceClass::NewStub(std::make_shared<LoopbackChannel>(&service));
-}
 
 class GreeterImpl final : public Greeter::Service {
  public:
@@ -163,9 +121,10 @@ class MockTest : public ::testing::Test {};
 using Mocks = ::testing::Types<
     ::MockPingerStub, ::MockstdStub, ::comments::MockCommentedStub, ::generic::MockEchoStub,
     ::helloworld::MockGreeterStub, ::lite::MockAdderStub, ::names::MockKeywordsStub,
-    ::names::MockMembersStub, ::names::MockStubStub, ::names::MockTakenStub_,
-    ::names::MockUnderscoresStub, ::names::MockregisterStub, ::legacy::MockRecordsStub,
-    ::recursive::MockForestStub, ::several::MockLastStub, ::several::MockNothingStub,
+    ::names::MockMembersStub, ::names::MockRawsStub, ::names::MockCallbackServiceStub,
+    ::names::MockStubStub, ::names::MockTakenStub_, ::names::MockUnderscoresStub,
+    ::names::MockregisterStub, ::legacy::MockRecordsStub, ::recursive::MockForestStub,
+    ::several::MockLastStub, ::several::MockNothingStub,
     ::shop::spoolrpc::absl::testing::google::protobuf::MockChannelInterfaceStub,
     ::streaming::MockMixedStub, ::streaming::MockOnlyStreamsStub,
     ::warehouse::orders::MockOrdersStub>;
@@ -227,22 +186,6 @@ TEST(ServiceInfoTest, AServiceWithoutMethodsIsAService) {
   EXPECT_EQ(service.info().method_count, 0);
   EXPECT_THAT(service.methods(), IsEmpty());
   EXPECT_NE(StubOf<several::Nothing>(service), nullptr);
-}
-
-TEST(StreamingTest, StreamingMethodsAreKnownButHaveNoHandlers) {
-  const streaming::Mixed::Service service;
-  ASSERT_EQ(service.info().method_count, 4);
-  EXPECT_EQ(service.info().methods[0].kind, MethodKind::kClientStreaming);
-  EXPECT_EQ(service.info().methods[1].kind, MethodKind::kUnary);
-  EXPECT_EQ(service.info().methods[2].kind, MethodKind::kServerStreaming);
-  EXPECT_EQ(service.info().methods[3].kind, MethodKind::kBidiStreaming);
-  ASSERT_THAT(service.methods(), SizeIs(1));
-  EXPECT_EQ(service.methods()[0].info, &service.info().methods[1]);
-
-  streaming::Chunk chunk;
-  EXPECT_EQ(StubOf<streaming::Mixed>(service)->Echo(kClientContext, chunk, &chunk).code(),
-            absl::StatusCode::kUnimplemented);
-  EXPECT_THAT(streaming::OnlyStreams::Service().methods(), IsEmpty());
 }
 
 class OrdersImpl final : public ::warehouse::orders::Orders::Service {
@@ -446,6 +389,8 @@ TEST(NamesTest, ServicesNamedLikeMembersOrMessagesGetAnUnderscore) {
   EXPECT_STREQ(::names::Stub_::service_full_name(), "names.Stub");
   EXPECT_STREQ(::names::Service_::service_full_name(), "names.Service_");
   EXPECT_STREQ(::names::Service__::service_full_name(), "names.Service");
+  EXPECT_STREQ(::names::CallbackService_::service_full_name(), "names.CallbackService");
+  EXPECT_STREQ(::names::WithCallbackMethod_Do_::service_full_name(), "names.WithCallbackMethod_Do");
   EXPECT_STREQ(::names::Out_Service_::service_full_name(), "names.Out_Service");
   EXPECT_STREQ(::names::Out_Kind_SMALL_::service_full_name(), "names.Out_Kind_SMALL");
   EXPECT_STREQ(::names::Level_Name_::service_full_name(), "names.Level_Name");
