@@ -1,5 +1,7 @@
 #include "cli/frame_text.h"
 
+#include <string.h>
+
 #include <vector>
 
 #include "absl/status/status.h"
@@ -40,6 +42,14 @@ std::string FrameTypeName(log::FrameType type) {
       return "CONSUMED";
     case log::FrameType::kGoodbye:
       return "GOODBYE";
+    case log::FrameType::kMessage:
+      return "MESSAGE";
+    case log::FrameType::kHalfClose:
+      return "HALF_CLOSE";
+    case log::FrameType::kInitial:
+      return "INITIAL";
+    case log::FrameType::kCredit:
+      return "CREDIT";
     case log::FrameType::kPad:
       return "PAD";
   }
@@ -92,7 +102,9 @@ std::string PayloadText::Describe(const log::Frame& frame, std::string* wrong) {
   const bool more = (frame.flags & log::kMore) != 0;
   const bool goes_on = open_.count(frame.call) > 0;
   const bool message = frame.type == log::FrameType::kCall || frame.type == log::FrameType::kData ||
-                       frame.type == log::FrameType::kReply;
+                       frame.type == log::FrameType::kReply ||
+                       frame.type == log::FrameType::kMessage ||
+                       frame.type == log::FrameType::kInitial;
   if (message && !more) {
     open_.erase(frame.call);
   } else if (message && open_.size() < kMaxOpen) {
@@ -116,6 +128,26 @@ std::string PayloadText::Describe(const log::Frame& frame, std::string* wrong) {
         return DescribeReply(payload, more, wrong);
       }
       return absl::StrCat(more ? "the next " : "the last ", Plural(payload.size(), "byte"));
+    case log::FrameType::kMessage:
+      return MessageSize(payload, more);
+    case log::FrameType::kInitial: {
+      wire::InitialMetadata initial;
+      if (more) return Plural(payload.size(), "byte");
+      if (!initial.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
+        *wrong = "a payload that is not a spoolrpc.wire.InitialMetadata";
+        return Plural(payload.size(), "byte");
+      }
+      return absl::StrCat("{", MessageLine(initial), "}");
+    }
+    case log::FrameType::kCredit: {
+      uint64_t total = 0;
+      if (payload.size() != sizeof(total)) {
+        *wrong = "a payload that is not 8 bytes";
+        return Plural(payload.size(), "byte");
+      }
+      memcpy(&total, payload.data(), sizeof(total));
+      return absl::StrCat("up to ", total);
+    }
     case log::FrameType::kGoodbye: {
       wire::Goodbye goodbye;
       if (!goodbye.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {

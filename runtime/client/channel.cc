@@ -6,6 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "spoolrpc/client/client_call.h"
 #include "spoolrpc/client/session_pool.h"
+#include "spoolrpc/client/stream_call.h"
+#include "spoolrpc/exec/timer_queue.h"
 #include "spoolrpc/rpc/call_header.h"
 #include "spoolrpc/rpc/error.h"
 #include "spoolrpc/spool/address.h"
@@ -32,88 +34,139 @@ absl::string_view ServiceOf(absl::string_view method) {
   return method.substr(0, method.find('/'));
 }
 
-absl::Status NoSession(const absl::Status& status, const client::ClientCall& call, os::Nanos now,
-                       const std::string& path) {
-  const char* const method = call.method->full_name;
-  const std::string waited = absl::FormatDuration(absl::Nanoseconds(now - call.began));
-  if (absl::IsCancelled(status)) {
-    return rpc::TransportError(absl::StatusCode::kCancelled, ErrorInfo::CANCELLED,
-                               "the caller cancelled the call", false, method);
+// What a program holds of a streaming call that blocks.
+class BlockingStream final : public ClientStream {
+ public:
+  BlockingStream(std::shared_ptr<const Channel> channel, std::shared_ptr<client::StreamCall> call)
+      : channel_(std::move(channel)), call_(std::move(call)) {}
+  ~BlockingStream() override { call_->Abandon(); }
+
+  void WaitForInitialMetadata() override { call_->WaitForInitialMetadata(); }
+  bool Read(google::protobuf::MessageLite* message) override { return call_->Read(message); }
+  bool Write(const google::protobuf::MessageLite& message, WriteOptions options) override {
+    return call_->Write(message, options);
   }
-  if (!absl::IsDeadlineExceeded(status)) {
-    return rpc::TransportErrorFrom(status, spool::ReasonOf(status, ErrorInfo::SPOOL_UNUSABLE),
-                                   false, method, path);
-  }
-  if (now >= call.deadline) {
-    return rpc::TransportError(
-        absl::StatusCode::kDeadlineExceeded, ErrorInfo::DEADLINE,
-        absl::StrCat("the deadline passed after ", waited, ": ", status.message()), false, method,
-        path);
-  }
-  return rpc::TransportError(
-      absl::StatusCode::kUnavailable, ErrorInfo::NO_SERVER,
-      absl::StrCat("no server within the ack timeout (", waited, "): ", status.message()), false,
-      method, path);
-}
+  bool WritesDone() override { return call_->WritesDone(); }
+  absl::Status Finish() override { return call_->Finish(); }
+
+ private:
+  const std::shared_ptr<const Channel> channel_;
+  const std::shared_ptr<client::StreamCall> call_;
+};
 
 }  // namespace
 
 Channel::Channel(std::string path, const ChannelOptions& options)
     : path_(std::move(path)),
       options_(options),
-      pool_(std::make_unique<client::SessionPool>(path_, options)) {}
+      timers_(std::make_unique<exec::TimerQueue>(options.environment.clock)),
+      pool_(std::make_unique<client::SessionPool>(path_, options)),
+      resources_(std::make_unique<client::CallResources>(client::CallResources{
+          pool_.get(), timers_.get(), options.environment.clock, path_,
+          options.max_send_message_size, options.max_receive_message_size})) {}
 
 Channel::~Channel() = default;
+
+client::CallTimes Channel::TimesOf(const MethodInfo& method, ClientContext* context) const {
+  const client::ContextAccess access(context);
+  client::CallTimes times;
+  times.began = options_.environment.clock->Now();
+  times.deadline = os::After(times.began, Choose(access.timeout(), options_.timeout,
+                                                 method.timeout_ns, absl::InfiniteDuration()));
+  times.ack_deadline = os::After(times.began, Choose(access.ack_timeout(), options_.ack_timeout,
+                                                     method.ack_timeout_ns, kAckTimeout));
+  return times;
+}
+
+absl::Status Channel::CheckCall(const MethodInfo& method, ClientContext* context,
+                                const google::protobuf::MessageLite* request, size_t* size) const {
+  client::ContextAccess access(context);
+  if (!access.BeginUse()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(method.full_name, ": the ClientContext was used for another call already"));
+  }
+  *size = 0;
+  if (request != nullptr) {
+    if (absl::Status s = rpc::CheckSerializable(*request, method.full_name, size); !s.ok()) {
+      return rpc::TransportErrorFrom(s, ErrorInfo::BAD_MESSAGE, false);
+    }
+    if (*size > options_.max_send_message_size) {
+      return rpc::TransportError(
+          absl::StatusCode::kResourceExhausted, ErrorInfo::MESSAGE_TOO_LARGE,
+          absl::StrCat("the request has ", *size, " bytes, this channel sends at most ",
+                       options_.max_send_message_size),
+          false, method.full_name);
+    }
+  }
+  return access.metadata().empty() ? absl::OkStatus() : rpc::CheckMetadata(access.metadata());
+}
+
+std::shared_ptr<client::StreamCall> Channel::MakeCall(const MethodInfo& method,
+                                                      ClientContext* context,
+                                                      const google::protobuf::MessageLite* request,
+                                                      google::protobuf::MessageLite* reply) const {
+  size_t size = 0;
+  absl::Status checked = CheckCall(method, context, request, &size);
+  auto call = std::make_shared<client::StreamCall>(resources_.get(), method, context,
+                                                   TimesOf(method, context), request, reply);
+  if (!checked.ok()) call->FailWith(std::move(checked));
+  return call;
+}
+
+std::unique_ptr<ClientStream> Channel::StartStream(const MethodInfo& method, ClientContext* context,
+                                                   const google::protobuf::MessageLite* request,
+                                                   google::protobuf::MessageLite* reply) {
+  auto call = MakeCall(method, context, request, reply);
+  call->Begin();
+  return std::make_unique<BlockingStream>(shared_from_this(), std::move(call));
+}
+
+void Channel::StartUnaryCall(const MethodInfo& method, ClientContext* context,
+                             const google::protobuf::MessageLite* request,
+                             google::protobuf::MessageLite* reply,
+                             std::function<void(absl::Status)> done) {
+  auto call = MakeCall(method, context, request, reply);
+  call->BindCallback(std::move(done), shared_from_this());
+  call->StartCall();
+}
+
+void Channel::PrepareCall(const MethodInfo& method, ClientContext* context,
+                          const google::protobuf::MessageLite* request,
+                          google::protobuf::MessageLite* reply, ClientReactor* reactor) {
+  auto call = MakeCall(method, context, request, reply);
+  call->BindReactor(reactor, shared_from_this());
+  reactor->BindCall(std::move(call));
+}
 
 absl::Status Channel::BlockingUnaryCall(const MethodInfo& method, ClientContext* context,
                                         const google::protobuf::MessageLite& request,
                                         google::protobuf::MessageLite* reply) {
-  client::ClientCall settings(method, context);
-  if (!settings.context.BeginUse()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(method.full_name, ": the ClientContext was used for another call already"));
-  }
-  const os::Clock* const clock = options_.environment.clock;
-  const os::Nanos began = clock->Now();
-  const os::Nanos deadline = os::After(began, Choose(settings.context.timeout(), options_.timeout,
-                                                     method.timeout_ns, absl::InfiniteDuration()));
-  const os::Nanos ack_deadline =
-      os::After(began, Choose(settings.context.ack_timeout(), options_.ack_timeout,
-                              method.ack_timeout_ns, kAckTimeout));
   size_t size = 0;
-  if (absl::Status s = rpc::CheckSerializable(request, method.full_name, &size); !s.ok()) {
-    return rpc::TransportErrorFrom(s, ErrorInfo::BAD_MESSAGE, false);
-  }
-  if (size > options_.max_send_message_size) {
-    return rpc::TransportError(
-        absl::StatusCode::kResourceExhausted, ErrorInfo::MESSAGE_TOO_LARGE,
-        absl::StrCat("the request has ", size, " bytes, this channel sends at most ",
-                     options_.max_send_message_size),
-        false, method.full_name);
-  }
-  if (!settings.context.metadata().empty()) {
-    if (absl::Status s = rpc::CheckMetadata(settings.context.metadata()); !s.ok()) return s;
-  }
+  if (absl::Status s = CheckCall(method, context, &request, &size); !s.ok()) return s;
+  const os::Clock* const clock = options_.environment.clock;
+  const client::CallTimes times = TimesOf(method, context);
   const absl::string_view service = ServiceOf(method.full_name);
   for (;;) {
-    if (settings.context.cancelled()) {
-      return NoSession(absl::CancelledError(""), settings, clock->Now(), path_);
-    }
     client::ClientCall call(method, context);
+    if (call.context.cancelled()) {
+      return client::NoSession(absl::CancelledError(""), method, times, times.began, path_);
+    }
     call.request = &request;
     call.request_size = size;
     call.reply = reply;
     call.max_reply_size = options_.max_receive_message_size;
-    call.began = began;
-    call.deadline = deadline;
-    call.ack_deadline = ack_deadline;
+    call.began = times.began;
+    call.deadline = times.deadline;
+    call.ack_deadline = times.ack_deadline;
     std::shared_ptr<client::ClientSession> session = pool_->TryGet(service);
     if (session == nullptr) {
       call.context.SetCancelHook([this] { pool_->WakeAll(); });
-      auto found = pool_->Get(service, std::min(deadline, ack_deadline),
+      auto found = pool_->Get(service, std::min(times.deadline, times.ack_deadline),
                               [&] { return call.context.cancelled(); });
       call.context.SetCancelHook(nullptr);
-      if (!found.ok()) return NoSession(found.status(), call, clock->Now(), path_);
+      if (!found.ok()) {
+        return client::NoSession(found.status(), method, times, clock->Now(), path_);
+      }
       session = *std::move(found);
     }
     session->Run(&call);

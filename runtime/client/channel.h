@@ -18,8 +18,15 @@
 namespace spoolrpc {
 
 namespace client {
+struct CallResources;
+struct CallTimes;
 class SessionPool;
+class StreamCall;
 }  // namespace client
+
+namespace exec {
+class TimerQueue;
+}  // namespace exec
 
 struct ChannelOptions {
   // Defaults of this channel's calls; they win over the IDL's, and a ClientContext's win over them.
@@ -46,9 +53,10 @@ struct ChannelOptions {
 };
 
 // Thread-safe; shared by stubs and threads. Lazy: touches no file before the first call. Its calls
-// must have ended when the last reference goes; sessions are then closed, for which the destructor
-// may wait some seconds on a slow network file system. After a fork() only the parent may use it.
-class Channel final : public ChannelInterface {
+// must have ended when the last reference goes (those that nobody waits for keep one); sessions are
+// then closed, for which the destructor may wait some seconds on a slow network file system. After
+// a fork() only the parent may use it.
+class Channel final : public ChannelInterface, public std::enable_shared_from_this<Channel> {
  public:
   Channel(std::string path, const ChannelOptions& options);
   ~Channel() override;
@@ -56,14 +64,34 @@ class Channel final : public ChannelInterface {
   absl::Status BlockingUnaryCall(const MethodInfo& method, ClientContext* context,
                                  const google::protobuf::MessageLite& request,
                                  google::protobuf::MessageLite* reply) override;
+  std::unique_ptr<ClientStream> StartStream(const MethodInfo& method, ClientContext* context,
+                                            const google::protobuf::MessageLite* request,
+                                            google::protobuf::MessageLite* reply) override;
+  void StartUnaryCall(const MethodInfo& method, ClientContext* context,
+                      const google::protobuf::MessageLite* request,
+                      google::protobuf::MessageLite* reply,
+                      std::function<void(absl::Status)> done) override;
+  void PrepareCall(const MethodInfo& method, ClientContext* context,
+                   const google::protobuf::MessageLite* request,
+                   google::protobuf::MessageLite* reply, ClientReactor* reactor) override;
 
   // The spool's path.
   const std::string& path() const { return path_; }
 
  private:
+  client::CallTimes TimesOf(const MethodInfo& method, ClientContext* context) const;
+  // An error if the call cannot be made as it is; `request` may be null.
+  absl::Status CheckCall(const MethodInfo& method, ClientContext* context,
+                         const google::protobuf::MessageLite* request, size_t* size) const;
+  std::shared_ptr<client::StreamCall> MakeCall(const MethodInfo& method, ClientContext* context,
+                                               const google::protobuf::MessageLite* request,
+                                               google::protobuf::MessageLite* reply) const;
+
   const std::string path_;
   const ChannelOptions options_;
+  const std::unique_ptr<exec::TimerQueue> timers_;
   const std::unique_ptr<client::SessionPool> pool_;
+  const std::unique_ptr<client::CallResources> resources_;
 };
 
 // The channel to the spool at `address`: "spool:/path", a plain path, or empty for $SPOOLRPC_DIR or

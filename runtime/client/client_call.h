@@ -11,6 +11,7 @@
 #include "absl/synchronization/mutex.h"
 #include "google/protobuf/message_lite.h"
 #include "spoolrpc/client/context_access.h"
+#include "spoolrpc/log/format.h"
 #include "spoolrpc/os/clock.h"
 #include "spoolrpc/rpc/method_info.h"
 #include "spoolrpc/rpc/reassembly.h"
@@ -18,8 +19,23 @@
 
 namespace spoolrpc::client {
 
-// Lives on the stack of the caller that waits for it. Once on a session, its fields belong to that
-// session's lock, except as noted.
+// Who is told of what comes for a streaming call, or for a call that nobody waits for. Called on
+// the thread that reads, under the session's lock: must be short, and must not use the session.
+// Owned by shared_ptr.
+class CallObserver : public std::enable_shared_from_this<CallObserver> {
+ public:
+  virtual ~CallObserver() = default;
+  virtual void OnInitialMetadata(Metadata metadata) = 0;
+  // The bytes of a message. False: the server had no credit for it.
+  virtual bool OnMessage(std::string bytes, bool compressed) = 0;
+  // The server takes messages until so much was sent (docs/format.md, section 3).
+  virtual void OnCredit(uint64_t total) = 0;
+  // The call has left the session; it says how.
+  virtual void OnEnded() = 0;
+};
+
+// Lives on the stack of the caller that waits for it, or belongs to its observer. Once on a
+// session, its fields belong to that session's lock, except as noted.
 struct ClientCall {
   ClientCall(const MethodInfo& m, ClientContext* c) : method(&m), context(c) {}
 
@@ -34,19 +50,29 @@ struct ClientCall {
   os::Nanos deadline = os::kNever;
   os::Nanos ack_deadline = os::kNever;
 
-  bool cancel_wakes = false;  // of the thread that waits
+  CallObserver* observer = nullptr;  // null: a unary call whose caller waits for it
+  // Nobody waits for it on a thread of its own: the session has to read.
+  bool async = false;
+
+  std::atomic<bool> cancel_wakes{false};  // of the thread that waits
 
   uint64_t id = 0;
   // From which position of the request log on its CALL lies.
   uint64_t position = 0;
   std::atomic<bool> acknowledged{false};  // read without the lock
   std::atomic<bool> done{false};          // read without the lock
+  std::atomic<uint32_t> version{0};       // grows when the observer was told something
   absl::Status status;
   // The call certainly was not and will not be executed on this session: it may go to another one.
   bool resend = false;
   // The whole payload of a reply that came in several frames, for the caller to parse.
   std::unique_ptr<rpc::Reassembly> reply_bytes;
   bool parse_reply_bytes = false;
+  bool reply_compressed = false;
+  // A message or metadata that comes in several frames.
+  std::unique_ptr<rpc::Reassembly> partial;
+  log::FrameType partial_type = log::FrameType::kMessage;
+  bool partial_compressed = false;
   absl::CondVar ended;
 };
 

@@ -1,5 +1,7 @@
 #include "spoolrpc/client/client_session.h"
 
+#include <string.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -49,7 +51,17 @@ ClientSession::ClientSession(ClientSessionOptions options)
   link_ = std::make_shared<link::SessionLink>(std::move(link));
 }
 
-ClientSession::~ClientSession() = default;
+ClientSession::~ClientSession() {
+  std::thread reader;
+  {
+    absl::MutexLock lock(&mu_);
+    stopping_ = true;
+    async_changed_.SignalAll();
+    reader.swap(reader_);
+  }
+  own_bell_->Wake();
+  if (reader.joinable()) reader.join();
+}
 
 bool ClientSession::Offers(absl::string_view service) const {
   for (const auto& offered : server_.record->services()) {
@@ -70,13 +82,68 @@ void ClientSession::Run(ClientCall* call) {
     return;
   }
   call->context.SetPeer(peer_);
-  Start(call);
-  Wait(call);
-  // Off the session's lock: it may be large.
-  if (call->parse_reply_bytes) TakeReply(call, call->reply_bytes->bytes());
+  if (!Start(call)) return;
+  Wait(call, 0);
+  ParseReply(call);
 }
 
-void ClientSession::Start(ClientCall* call) {
+bool ClientSession::Begin(ClientCall* call) {
+  call->context.SetPeer(peer_);
+  return Start(call);
+}
+
+void ClientSession::Await(ClientCall* call, uint32_t seen) { Wait(call, seen); }
+
+void ClientSession::ParseReply(ClientCall* call) {
+  // Off the session's lock: it may be large.
+  if (!call->parse_reply_bytes) return;
+  call->parse_reply_bytes = false;
+  TakeReply(call, call->reply_bytes->bytes());
+}
+
+void ClientSession::SendMessage(const ClientCall& call, uint8_t flags, absl::string_view bytes) {
+  link_->SendBytes(log::FrameType::kMessage, flags, call.id, nullptr, bytes);
+}
+
+void ClientSession::SendHalfClose(const ClientCall& call) {
+  link_->SendBytes(log::FrameType::kHalfClose, 0, call.id, nullptr, "");
+}
+
+void ClientSession::SendCredit(const ClientCall& call, uint64_t total) {
+  std::string payload(sizeof(total), '\0');
+  memcpy(payload.data(), &total, sizeof(total));
+  link_->SendControl(log::FrameType::kCredit, 0, call.id, std::move(payload));
+}
+
+void ClientSession::Flush() {
+  if (absl::Status s = link_->Flush(); !s.ok()) Lose(ErrorInfo::FILE_SYSTEM, s, {});
+}
+
+void ClientSession::GiveUpIfDue(ClientCall* call) {
+  const os::Nanos now = env_.clock->Now();
+  const bool acknowledged = call->acknowledged.load(std::memory_order_acquire);
+  if (call->context.cancelled() || now >= call->deadline ||
+      (!acknowledged && now >= call->ack_deadline)) {
+    GiveUp(call, now);
+  }
+}
+
+void ClientSession::Fail(ClientCall* call, absl::Status status) {
+  {
+    absl::MutexLock lock(&mu_);
+    if (call->done.load(std::memory_order_relaxed)) return;
+    Break(call, std::move(status));
+  }
+  Flush();
+}
+
+void ClientSession::Break(ClientCall* call, absl::Status status) {
+  const uint64_t id = call->id;
+  if (!link_->TakeBack(id)) link_->SendControl(log::FrameType::kCancel, 0, id);
+  Finish(call, std::move(status), /*resend=*/false);
+}
+
+bool ClientSession::Start(ClientCall* call) {
   wire::CallHeader header;
   const os::Nanos now = env_.clock->Now();
   if (call->deadline != os::kNever) {
@@ -86,6 +153,7 @@ void ClientSession::Start(ClientCall* call) {
   if (!call->context.metadata().empty()) {
     rpc::EncodeMetadata(call->context.metadata(), header.mutable_metadata());
   }
+  header.set_kind(static_cast<wire::MethodKind>(call->method->kind));
   bool renew = false;
   bool first = false;
   {
@@ -93,7 +161,7 @@ void ClientSession::Start(ClientCall* call) {
     if (!usable()) {
       call->resend = true;
       call->done.store(true, std::memory_order_release);
-      return;
+      return false;
     }
     const auto it = method_ids_
                         .emplace(call->method->full_name,
@@ -109,7 +177,7 @@ void ClientSession::Start(ClientCall* call) {
                        " of the request log's frames; raise ChannelOptions.log_capacity"),
           false, call->method->full_name);
       call->done.store(true, std::memory_order_release);
-      return;
+      return false;
     }
     call->id = next_call_++;
     if (link::kHeaderSizeField + header.ByteSizeLong() + 16 + call->request_size >
@@ -117,11 +185,18 @@ void ClientSession::Start(ClientCall* call) {
       header.set_message_size(call->request_size);
     }
     calls_.emplace(call->id, call);
+    if (call->async && !network() && async_open_++ == 0) {
+      if (reader_.joinable()) {
+        async_changed_.SignalAll();
+      } else {
+        reader_ = std::thread([this] { ReadForAsyncCalls(); });
+      }
+    }
     if (open_.fetch_add(1, std::memory_order_relaxed) == 0) {
       renew = link_->own_lease().due(now);
       first = true;
     }
-    call->position = link_->SendMessage(log::FrameType::kCall, 0, call->id, header, call->request,
+    call->position = link_->SendMessage(log::FrameType::kCall, 0, call->id, &header, call->request,
                                         call->request_size);
     // What still waits for room may yet be taken back, and its method's name with it.
     if (!it->second.told) it->second.told = !link_->backlogged();
@@ -131,13 +206,15 @@ void ClientSession::Start(ClientCall* call) {
   const absl::Status flushed = renew ? link_->Renew(log::WriterState::kOpen) : link_->Flush();
   if (!flushed.ok()) {
     Lose(ErrorInfo::FILE_SYSTEM, flushed, {});
-    return;
+    return true;
   }
   if (network()) pollers_->Wake(this);
+  return true;
 }
 
-void ClientSession::Wait(ClientCall* call) {
-  while (!call->done.load(std::memory_order_acquire)) {
+void ClientSession::Wait(ClientCall* call, uint32_t seen) {
+  while (!call->done.load(std::memory_order_acquire) &&
+         call->version.load(std::memory_order_acquire) == seen) {
     const os::Nanos now = env_.clock->Now();
     const os::Nanos until = call->acknowledged.load(std::memory_order_acquire)
                                 ? call->deadline
@@ -147,7 +224,7 @@ void ClientSession::Wait(ClientCall* call) {
       break;
     }
     if (!network() && link_->TryBeginPoll()) {
-      Lead(call);
+      Lead(call, seen);
       link_->EndPoll();
       absl::MutexLock lock(&mu_);
       HandOver();
@@ -155,18 +232,22 @@ void ClientSession::Wait(ClientCall* call) {
     }
     LetCancelWake(call);
     absl::MutexLock lock(&mu_);
-    if (call->done.load(std::memory_order_relaxed) || call->context.cancelled()) continue;
-    const auto place = sleeping_.insert(sleeping_.end(), call);
+    if (call->done.load(std::memory_order_relaxed) || call->context.cancelled() ||
+        call->version.load(std::memory_order_relaxed) != seen) {
+      continue;
+    }
+    const auto place = sleeping_.insert(sleeping_.end(), {call, seen});
     // Bounded, in case that whoever reads leaves between the look above and here.
     const os::Nanos most = network() ? until - now : std::min(until - now, kIdleLook / 100);
     call->ended.WaitWithTimeout(&mu_, absl::Nanoseconds(most));
     sleeping_.erase(place);
   }
-  if (call->cancel_wakes) call->context.SetCancelHook(nullptr);
+  if (call->observer == nullptr && call->cancel_wakes) call->context.SetCancelHook(nullptr);
 }
 
 void ClientSession::LetCancelWake(ClientCall* call) {
-  if (call->cancel_wakes) return;
+  // A call with an observer is cancelled at once: it wakes whoever waits as it ends.
+  if (call->observer != nullptr || call->cancel_wakes) return;
   call->cancel_wakes = true;
   call->context.SetCancelHook([this, call] {
     absl::MutexLock lock(&mu_);
@@ -176,14 +257,17 @@ void ClientSession::LetCancelWake(ClientCall* call) {
 }
 
 void ClientSession::HandOver() {
-  for (ClientCall* const call : sleeping_) {
-    if (call->done.load(std::memory_order_relaxed)) continue;  // awake already, and on its way out
+  for (const auto& [call, seen] : sleeping_) {
+    // Awake already, and on its way out.
+    if (call->done.load(std::memory_order_relaxed)) continue;
+    if (call->version.load(std::memory_order_relaxed) != seen) continue;
     call->ended.SignalAll();
     return;
   }
+  if (async_open_ > 0) async_changed_.SignalAll();
 }
 
-void ClientSession::Lead(ClientCall* call) {
+void ClientSession::Lead(ClientCall* call, uint32_t version) {
   bool force = false;
   for (;;) {
     const uint32_t seen = own_bell_->counter();
@@ -195,7 +279,10 @@ void ClientSession::Lead(ClientCall* call) {
     }
     const int frames = PollOnce(force, buffer_.get());
     force = false;
-    if (call->done.load(std::memory_order_acquire) || call->context.cancelled()) return;
+    if (call->done.load(std::memory_order_acquire) || call->context.cancelled() ||
+        call->version.load(std::memory_order_acquire) != version) {
+      return;
+    }
     if (frames > 0) continue;
     const os::Nanos now = env_.clock->Now();
     const os::Nanos until = call->acknowledged.load(std::memory_order_acquire)
@@ -208,11 +295,50 @@ void ClientSession::Lead(ClientCall* call) {
   }
 }
 
+void ClientSession::ReadForAsyncCalls() {
+  bool force = false;
+  for (;;) {
+    {
+      absl::MutexLock lock(&mu_);
+      while (!stopping_ && (async_open_ == 0 || !usable())) async_changed_.Wait(&mu_);
+      if (stopping_) return;
+    }
+    const uint32_t seen = own_bell_->counter();
+    if (!link_->TryBeginPoll()) {
+      // A caller reads, and for these calls too. Bounded, in case that he leaves just now.
+      absl::MutexLock lock(&mu_);
+      if (!stopping_) async_changed_.WaitWithTimeout(&mu_, absl::Nanoseconds(kIdleLook / 100));
+      continue;
+    }
+    int frames = 0;
+    const bool dead = server_dead_.load(std::memory_order_acquire);
+    if (dead) {
+      const bool all = ReadLastWords(buffer_.get());
+      Lose(ErrorInfo::SERVER_LOST, absl::UnavailableError("the server's process has ended"),
+           {0, all});
+    } else {
+      frames = PollOnce(force, buffer_.get());
+      force = false;
+    }
+    if (frames == 0 && !dead && usable()) {
+      Doze(nullptr, seen, os::kNever);
+      force = own_bell_->counter() == seen;
+    }
+    link_->EndPoll();
+    absl::MutexLock lock(&mu_);
+    if (async_open_ == 0) HandOver();
+  }
+}
+
 void ClientSession::Doze(ClientCall* call, uint32_t seen, os::Nanos until) {
+  const auto cancelled = [&] {
+    if (call == nullptr) return false;
+    LetCancelWake(call);
+    return call->context.cancelled();
+  };
   os::Nanos now = env_.clock->Now();
   if (!link_->bells_trusted()) {
-    LetCancelWake(call);
-    if (call->context.cancelled()) return;
+    if (cancelled()) return;
     const os::Nanos next = std::min({until, schedule_.Next(now), link_->next_head_reading()});
     own_bell_->Sleep(seen, next - now);
     return;
@@ -232,8 +358,7 @@ void ClientSession::Doze(ClientCall* call, uint32_t seen, os::Nanos until) {
     } while (now < end);
     spin_.OnSpin(false);
   }
-  LetCancelWake(call);
-  if (call->context.cancelled()) return;
+  if (cancelled()) return;
   const os::Nanos next = std::min({until, now + term_ / 4, link_->next_head_reading()});
   own_bell_->Sleep(seen, next - now);
 }
@@ -277,9 +402,16 @@ void ClientSession::Finish(ClientCall* call, absl::Status status, bool resend) {
   call->status = std::move(status);
   call->resend = resend;
   if (open_.fetch_sub(1, std::memory_order_relaxed) == 1) link_->UnwatchPeer();
+  if (call->async && !network()) --async_open_;
   call->ended.SignalAll();
-  // The last of it: the caller may see this without the lock, and be gone with its call.
+  if (call->observer == nullptr) {
+    // The last of it: the caller may see this without the lock, and be gone with its call.
+    call->done.store(true, std::memory_order_release);
+    return;
+  }
+  const std::shared_ptr<CallObserver> observer = call->observer->shared_from_this();
   call->done.store(true, std::memory_order_release);
+  observer->OnEnded();
 }
 
 // ---------------------------------------------------------------- frames
@@ -291,21 +423,27 @@ absl::Status ClientSession::OnFrame(const log::Frame& frame) {
   ClientCall* const call = it == calls_.end() ? nullptr : it->second;
   switch (frame.type) {
     case log::FrameType::kAck:
-      if (call != nullptr) {
-        call->acknowledged.store(true, std::memory_order_release);
-        call->context.SetAcknowledged();
-      }
+      if (call != nullptr) SetAcknowledged(call);
       return absl::OkStatus();
     case log::FrameType::kData:
-      if (call != nullptr) {
-        if (call->reply_bytes == nullptr) {
-          // Some room for the header beside the message.
-          call->reply_bytes = std::make_unique<rpc::Reassembly>(call->max_reply_size + 65536);
-        }
-        call->reply_bytes->Add(frame.payload);
-        call->acknowledged.store(true, std::memory_order_release);
-        call->context.SetAcknowledged();
+      if (call == nullptr) return absl::OkStatus();
+      if (call->partial != nullptr) {
+        OnPart(call, frame);
+        return absl::OkStatus();
       }
+      if (call->reply_bytes == nullptr) {
+        // Some room for the header beside the message.
+        call->reply_bytes = std::make_unique<rpc::Reassembly>(call->max_reply_size + 65536);
+      }
+      call->reply_bytes->Add(frame.payload);
+      SetAcknowledged(call);
+      return absl::OkStatus();
+    case log::FrameType::kMessage:
+    case log::FrameType::kInitial:
+      if (call != nullptr) OnPart(call, frame);
+      return absl::OkStatus();
+    case log::FrameType::kCredit:
+      if (call != nullptr) OnCredit(call, frame);
       return absl::OkStatus();
     case log::FrameType::kReply:
       if (call != nullptr) OnReply(call, frame);
@@ -318,11 +456,82 @@ absl::Status ClientSession::OnFrame(const log::Frame& frame) {
   }
 }
 
-void ClientSession::OnReply(ClientCall* call, const log::Frame& frame) {
-  if ((frame.flags & log::kAcked) != 0 && !call->acknowledged.load(std::memory_order_relaxed)) {
-    call->acknowledged.store(true, std::memory_order_release);
-    call->context.SetAcknowledged();
+void ClientSession::SetAcknowledged(ClientCall* call) {
+  if (call->acknowledged.load(std::memory_order_relaxed)) return;
+  call->acknowledged.store(true, std::memory_order_release);
+  call->context.SetAcknowledged();
+}
+
+void ClientSession::OnPart(ClientCall* call, const log::Frame& frame) {
+  SetAcknowledged(call);
+  if (call->observer == nullptr ||
+      (frame.type != log::FrameType::kData && call->partial != nullptr)) {
+    Break(call, rpc::TransportError(absl::StatusCode::kInternal, ErrorInfo::BAD_MESSAGE,
+                                    absl::StrCat("the server's log has a frame of type ",
+                                                 static_cast<int>(frame.type),
+                                                 " where the call has no place for it"),
+                                    true, call->method->full_name, link_->read_path()));
+    return;
   }
+  const bool more = (frame.flags & log::kMore) != 0;
+  const bool begins = frame.type != log::FrameType::kData;
+  const bool compressed = (frame.flags & log::kCompressed) != 0;
+  if (begins && !more && frame.payload.size() <= call->max_reply_size) {
+    OnWhole(call, frame.type, compressed, std::string(frame.payload));
+    return;
+  }
+  if (begins) {
+    call->partial = std::make_unique<rpc::Reassembly>(call->max_reply_size);
+    call->partial_type = frame.type;
+    call->partial_compressed = compressed;
+  }
+  if (!call->partial->Add(frame.payload)) {
+    Break(call,
+          rpc::TransportError(absl::StatusCode::kResourceExhausted, ErrorInfo::MESSAGE_TOO_LARGE,
+                              absl::StrCat("a message has more than the ", call->max_reply_size,
+                                           " bytes that this channel accepts"),
+                              true, call->method->full_name));
+    return;
+  }
+  if (more) return;
+  const std::unique_ptr<rpc::Reassembly> whole = std::move(call->partial);
+  OnWhole(call, call->partial_type, call->partial_compressed, std::move(whole->bytes()));
+}
+
+void ClientSession::OnWhole(ClientCall* call, log::FrameType type, bool compressed,
+                            std::string bytes) {
+  if (type == log::FrameType::kMessage) {
+    if (!call->observer->OnMessage(std::move(bytes), compressed)) {
+      Break(call, rpc::TransportError(absl::StatusCode::kInternal, ErrorInfo::BAD_MESSAGE,
+                                      "the server sends more than it was given credit for", true,
+                                      call->method->full_name, link_->read_path()));
+      return;
+    }
+  } else {
+    wire::InitialMetadata initial;
+    if (!initial.ParseFromString(bytes)) {
+      Break(call, rpc::TransportError(absl::StatusCode::kInternal, ErrorInfo::BAD_MESSAGE,
+                                      "the server's initial metadata does not parse", true,
+                                      call->method->full_name, link_->read_path()));
+      return;
+    }
+    call->observer->OnInitialMetadata(rpc::DecodeMetadata(initial.metadata()));
+  }
+  call->version.fetch_add(1, std::memory_order_acq_rel);
+  call->ended.SignalAll();
+}
+
+void ClientSession::OnCredit(ClientCall* call, const log::Frame& frame) {
+  uint64_t total = 0;
+  if (call->observer == nullptr || frame.payload.size() != sizeof(total)) return;
+  memcpy(&total, frame.payload.data(), sizeof(total));
+  call->observer->OnCredit(total);
+  call->version.fetch_add(1, std::memory_order_acq_rel);
+  call->ended.SignalAll();
+}
+
+void ClientSession::OnReply(ClientCall* call, const log::Frame& frame) {
+  if ((frame.flags & log::kAcked) != 0) SetAcknowledged(call);
   if (call->reply_bytes == nullptr) {
     TakeReply(call, frame.payload);
     Finish(call, std::move(call->status), call->resend);
@@ -350,9 +559,11 @@ void ClientSession::TakeReply(ClientCall* call, absl::string_view payload) {
         rpc::TransportErrorFrom(s, ErrorInfo::BAD_MESSAGE, true, method, link_->read_path());
     return;
   }
-  if (header.initial_metadata_size() > 0 || header.trailing_metadata_size() > 0) {
-    call->context.SetServerMetadata(rpc::DecodeMetadata(header.initial_metadata()),
-                                    rpc::DecodeMetadata(header.trailing_metadata()));
+  if (header.initial_metadata_size() > 0) {
+    call->context.SetInitialMetadata(rpc::DecodeMetadata(header.initial_metadata()));
+  }
+  if (header.trailing_metadata_size() > 0) {
+    call->context.SetTrailingMetadata(rpc::DecodeMetadata(header.trailing_metadata()));
   }
   if (header.not_started() == wire::NOT_STARTED_DRAINING) {
     draining_.store(true, std::memory_order_release);
@@ -379,6 +590,10 @@ void ClientSession::TakeReply(ClientCall* call, absl::string_view payload) {
                             absl::StrCat("the reply has ", payload.size(),
                                          " bytes, this channel accepts ", call->max_reply_size),
                             true, method);
+    return;
+  }
+  if (call->reply == nullptr) {  // the replies were a stream
+    call->status = absl::OkStatus();
     return;
   }
   const absl::Status parsed = rpc::ParseMessage(payload, method, call->reply);

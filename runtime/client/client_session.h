@@ -8,6 +8,8 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
@@ -61,6 +63,25 @@ class ClientSession final : public link::Pollable,
   // most.
   void Run(ClientCall* call) ABSL_LOCKS_EXCLUDED(mu_);
 
+  // --- Calls with an observer.
+
+  // Sends the call. False: it is not on the session, and `call` says why.
+  bool Begin(ClientCall* call) ABSL_LOCKS_EXCLUDED(mu_);
+  // Waits until `call->version` is no longer `seen`, or the call has ended.
+  void Await(ClientCall* call, uint32_t seen) ABSL_LOCKS_EXCLUDED(mu_);
+  // Ends the call if it was cancelled, or its time is up.
+  void GiveUpIfDue(ClientCall* call) ABSL_LOCKS_EXCLUDED(mu_);
+  // Ends a call whose messages break a rule.
+  void Fail(ClientCall* call, absl::Status status) ABSL_LOCKS_EXCLUDED(mu_);
+  // Adds a MESSAGE, HALF_CLOSE or CREDIT of the call. Goes out with Flush(). Takes no lock of the
+  // session's.
+  void SendMessage(const ClientCall& call, uint8_t flags, absl::string_view bytes);
+  void SendHalfClose(const ClientCall& call);
+  void SendCredit(const ClientCall& call, uint64_t total);
+  void Flush() ABSL_LOCKS_EXCLUDED(mu_);
+  // Parses a reply that came in several frames, once the call has ended.
+  void ParseReply(ClientCall* call);
+
   // What is to be done from time to time: renewing the lease, looking at a log that nobody reads.
   // Returns when to come again. For one thread; may touch files.
   os::Nanos Housekeep(log::AlignedBuffer* buffer) ABSL_LOCKS_EXCLUDED(mu_);
@@ -78,12 +99,15 @@ class ClientSession final : public link::Pollable,
 
  private:
   bool network() const { return pollers_ != nullptr; }
-  void Start(ClientCall* call) ABSL_LOCKS_EXCLUDED(mu_);
-  void Wait(ClientCall* call) ABSL_LOCKS_EXCLUDED(mu_);
-  // Reads the log until `call` is done or its time is up; the caller has TryBeginPoll().
-  void Lead(ClientCall* call) ABSL_LOCKS_EXCLUDED(mu_);
-  // Sleeps or spins until something may have come.
+  bool Start(ClientCall* call) ABSL_LOCKS_EXCLUDED(mu_);
+  // Until the call is done, or its version is not `seen`.
+  void Wait(ClientCall* call, uint32_t seen) ABSL_LOCKS_EXCLUDED(mu_);
+  // Reads the log until Wait() has an end or its time is up; the caller has TryBeginPoll().
+  void Lead(ClientCall* call, uint32_t seen) ABSL_LOCKS_EXCLUDED(mu_);
+  // Sleeps or spins until something may have come. `call` may be null.
   void Doze(ClientCall* call, uint32_t seen, os::Nanos until);
+  // Reads the log while calls are open that nobody waits for.
+  void ReadForAsyncCalls() ABSL_LOCKS_EXCLUDED(mu_);
   // From here on ClientContext::TryCancel() wakes whoever waits for the call; before it sleeps.
   void LetCancelWake(ClientCall* call) ABSL_LOCKS_EXCLUDED(mu_);
   // The next waiting call reads from here on.
@@ -94,6 +118,14 @@ class ClientSession final : public link::Pollable,
 
   absl::Status OnFrame(const log::Frame& frame) ABSL_LOCKS_EXCLUDED(mu_);
   void OnReply(ClientCall* call, const log::Frame& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // A MESSAGE or INITIAL, or the DATA that continues one.
+  void OnPart(ClientCall* call, const log::Frame& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void OnWhole(ClientCall* call, log::FrameType type, bool compressed, std::string bytes)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void OnCredit(ClientCall* call, const log::Frame& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void SetAcknowledged(ClientCall* call) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Ends the call with an error, and tells the server.
+  void Break(ClientCall* call, absl::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Sets the call's status, reply and metadata from a whole reply payload. The call must be the
   // caller's own: still open and under the lock, or ended.
   void TakeReply(ClientCall* call, absl::string_view payload);
@@ -142,8 +174,13 @@ class ClientSession final : public link::Pollable,
   uint64_t next_call_ ABSL_GUARDED_BY(mu_) = 1;
   absl::flat_hash_map<uint64_t, ClientCall*> calls_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<const char*, MethodId> method_ids_ ABSL_GUARDED_BY(mu_);
-  // Calls whose callers sleep while another caller reads.
-  std::list<ClientCall*> sleeping_ ABSL_GUARDED_BY(mu_);
+  // Calls whose callers sleep while another caller reads, and the versions that they have seen.
+  std::list<std::pair<ClientCall*, uint32_t>> sleeping_ ABSL_GUARDED_BY(mu_);
+  // On a local file system: calls that nobody waits for, and the thread that reads for them.
+  int async_open_ ABSL_GUARDED_BY(mu_) = 0;
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  absl::CondVar async_changed_;
+  std::thread reader_ ABSL_GUARDED_BY(mu_);
   // For the caller that leads.
   std::unique_ptr<log::AlignedBuffer> buffer_;
 };

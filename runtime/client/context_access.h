@@ -28,8 +28,8 @@ class ContextAccess {
     if (context_->acknowledged_.exchange(true, std::memory_order_acq_rel)) return;
     if (context_->on_acknowledged_) context_->on_acknowledged_();
   }
-  void SetServerMetadata(Metadata initial, Metadata trailing) {
-    context_->initial_metadata_ = std::move(initial);
+  void SetInitialMetadata(Metadata initial) { context_->initial_metadata_ = std::move(initial); }
+  void SetTrailingMetadata(Metadata trailing) {
     context_->trailing_metadata_ = std::move(trailing);
   }
   void SetPeer(const std::string& peer) { context_->peer_ = peer; }

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "spoolrpc/exec/thread_pool.h"
 #include "spoolrpc/os/error.h"
 #include "spoolrpc/os/file.h"
 #include "spoolrpc/spool/reason.h"
@@ -93,10 +94,7 @@ absl::StatusOr<std::shared_ptr<ClientSession>> SessionPool::Get(
     absl::string_view service, os::Nanos deadline, const std::function<bool()>& cancelled) {
   absl::MutexLock lock(&mu_);
   if (auto session = Pick(service)) return session;
-  if (!started_) StartThread();
-  const auto waiting = waiting_.insert(std::string(service));
-  used_.insert(std::string(service));
-  eventfd_write(wake_fd_, 1);
+  const auto waiting = Want(service);
   const uint64_t failures = failures_;
   absl::StatusOr<std::shared_ptr<ClientSession>> result = absl::DeadlineExceededError("");
   for (;;) {
@@ -123,6 +121,54 @@ absl::StatusOr<std::shared_ptr<ClientSession>> SessionPool::Get(
   return result;
 }
 
+std::multiset<std::string>::iterator SessionPool::Want(absl::string_view service) {
+  if (!started_) StartThread();
+  const auto waiting = waiting_.insert(std::string(service));
+  used_.insert(std::string(service));
+  eventfd_write(wake_fd_, 1);
+  return waiting;
+}
+
+uint64_t SessionPool::GetAsync(absl::string_view service, FoundFn found) {
+  absl::MutexLock lock(&mu_);
+  const uint64_t id = ++last_waiter_;
+  waiters_.emplace(id, Waiter{Want(service), std::move(found)});
+  ServeWaiters(absl::OkStatus());
+  return id;
+}
+
+bool SessionPool::CancelWait(uint64_t wait) {
+  absl::MutexLock lock(&mu_);
+  const auto it = waiters_.find(wait);
+  if (it == waiters_.end()) return false;
+  waiting_.erase(it->second.waiting);
+  waiters_.erase(it);
+  return true;
+}
+
+std::string SessionPool::situation() const {
+  absl::MutexLock lock(&mu_);
+  return situation_;
+}
+
+void SessionPool::ServeWaiters(const absl::Status& status) {
+  for (auto it = waiters_.begin(); it != waiters_.end();) {
+    absl::StatusOr<std::shared_ptr<ClientSession>> result = std::shared_ptr<ClientSession>();
+    if (!status.ok()) {
+      result = status;
+    } else if (auto session = Pick(*it->second.waiting)) {
+      result = std::move(session);
+    } else {
+      ++it;
+      continue;
+    }
+    waiting_.erase(it->second.waiting);
+    exec::ThreadPool::Shared()->Run(
+        [found = std::move(it->second.found), result = std::move(result)] { found(result); });
+    it = waiters_.erase(it);
+  }
+}
+
 void SessionPool::WakeAll() {
   absl::MutexLock lock(&mu_);
   changed_.SignalAll();
@@ -133,6 +179,7 @@ void SessionPool::Fail(const absl::Status& status) {
   failure_ = status;
   ++failures_;
   changed_.SignalAll();
+  ServeWaiters(status);
 }
 
 void SessionPool::Run() {
@@ -495,6 +542,7 @@ absl::Status SessionPool::Adopt(Pending* pending, const spool::VerdictRecord& ve
   absl::MutexLock lock(&mu_);
   sessions_.push_back(std::move(session));
   changed_.SignalAll();
+  ServeWaiters(absl::OkStatus());
   return absl::OkStatus();
 }
 

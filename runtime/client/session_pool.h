@@ -2,6 +2,7 @@
 #ifndef SPOOLRPC_CLIENT_SESSION_POOL_H_
 #define SPOOLRPC_CLIENT_SESSION_POOL_H_
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -39,6 +40,15 @@ class SessionPool {
   // Wakes those who wait in Get(), to look whether they were cancelled.
   void WakeAll() ABSL_LOCKS_EXCLUDED(mu_);
 
+  using FoundFn = std::function<void(absl::StatusOr<std::shared_ptr<ClientSession>>)>;
+  // As Get(), without waiting and without a deadline: `found` is called on a thread of the runtime,
+  // later, unless CancelWait() of the number that this returns, which is never 0, comes before.
+  uint64_t GetAsync(absl::string_view service, FoundFn found) ABSL_LOCKS_EXCLUDED(mu_);
+  // True: `found` was not called and will not be.
+  bool CancelWait(uint64_t wait) ABSL_LOCKS_EXCLUDED(mu_);
+  // What the last look for servers found, for messages.
+  std::string situation() const ABSL_LOCKS_EXCLUDED(mu_);
+
  private:
   // A session that its server has not accepted yet.
   struct Pending {
@@ -51,7 +61,18 @@ class SessionPool {
     os::Nanos next_look = 0;
   };
 
+  // One who waits in GetAsync().
+  struct Waiter {
+    std::multiset<std::string>::iterator waiting;
+    FoundFn found;
+  };
+
   void StartThread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Makes the pool's thread look for servers of `service`.
+  std::multiset<std::string>::iterator Want(absl::string_view service)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Gives what there is to those who wait in GetAsync(); an error to all of them.
+  void ServeWaiters(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Run() ABSL_LOCKS_EXCLUDED(mu_);
   std::shared_ptr<ClientSession> Pick(absl::string_view service) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
@@ -75,7 +96,7 @@ class SessionPool {
   const os::Environment env_;
   const os::Nanos withdraw_after_;
 
-  absl::Mutex mu_;
+  mutable absl::Mutex mu_;
   absl::CondVar changed_;
   std::vector<std::shared_ptr<ClientSession>> sessions_ ABSL_GUARDED_BY(mu_);
   size_t turn_ ABSL_GUARDED_BY(mu_) = 0;
@@ -86,6 +107,8 @@ class SessionPool {
   absl::Status failure_ ABSL_GUARDED_BY(mu_);
   uint64_t failures_ ABSL_GUARDED_BY(mu_) = 0;
   std::string situation_ ABSL_GUARDED_BY(mu_);  // what the last scan found, for messages
+  std::map<uint64_t, Waiter> waiters_ ABSL_GUARDED_BY(mu_);
+  uint64_t last_waiter_ ABSL_GUARDED_BY(mu_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   bool started_ ABSL_GUARDED_BY(mu_) = false;
 

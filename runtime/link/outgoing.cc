@@ -11,13 +11,6 @@ namespace {
 // A CONSUMED frame, and what it may have to skip at the ring's end.
 constexpr size_t kConsumedRoom = 2 * log::kFrameHeaderSize;
 
-char* PutHeader(const std::string& header, char* to) {
-  const uint32_t size = static_cast<uint32_t>(header.size());
-  memcpy(to, &size, sizeof(size));
-  memcpy(to + kHeaderSizeField, header.data(), header.size());
-  return to + kHeaderSizeField + header.size();
-}
-
 }  // namespace
 
 void OutgoingQueue::AddControl(log::FrameType type, uint8_t flags, uint64_t call,
@@ -33,22 +26,28 @@ void OutgoingQueue::AddControl(log::FrameType type, uint8_t flags, uint64_t call
   control_.push_back({type, flags, call, std::move(payload)});
 }
 
+void OutgoingQueue::AddMessage(Outgoing message) {
+  std::deque<Outgoing>& lane = messages_[message.call];
+  if (lane.empty()) turn_.push_back(message.call);
+  lane.push_back(std::move(message));
+}
+
 bool OutgoingQueue::WriteOne(log::LogWriter* writer, uint64_t consumed, Outgoing* message,
                              bool* done) {
   const bool is_reply = message->type == log::FrameType::kReply;
   const size_t left = message->body.size() - message->sent;
   const size_t most = writer->max_payload();
-  // A request is headed by its CALL; a reply's bytes, header included, end in its REPLY.
-  const bool with_header = !is_reply && !message->begun;
-  const size_t head = with_header ? kHeaderSizeField + message->header.size() : 0;
+  // A message is headed by its frame; a reply's bytes, header included, end in its REPLY.
+  const bool first = !message->begun;
+  const size_t head = first ? message->header.size() : 0;
   const size_t part = std::min(left, most - head);
   const bool last = part == left;
-  const bool typed = is_reply ? last : with_header;
+  const bool typed = is_reply ? last : first;
   const size_t payload = head + part;
   if (!writer->HasRoom(payload, /*control=*/false)) return false;
-  char* to = writer->BeginFrame(payload);
-  if (with_header) to = PutHeader(message->header, to);
-  memcpy(to, message->body.data() + message->sent, part);
+  char* const to = writer->BeginFrame(payload);
+  memcpy(to, message->header.data(), head);
+  memcpy(to + head, message->body.data() + message->sent, part);
   message->sent += part;
   message->begun = true;
   uint8_t flags = typed ? message->flags : 0;
@@ -70,25 +69,30 @@ void OutgoingQueue::Pump(log::LogWriter* writer, uint64_t consumed) {
     writer->EndFrame(control.type, control.flags, control.call, consumed);
     control_.pop_front();
   }
-  while (!messages_.empty()) {
+  while (!turn_.empty()) {
+    const uint64_t call = turn_.front();
+    const auto lane = messages_.find(call);
     bool done = false;
-    if (!WriteOne(writer, consumed, &messages_.front(), &done)) return;
-    Outgoing message = std::move(messages_.front());
-    messages_.pop_front();
-    if (!done) messages_.push_back(std::move(message));
+    if (!WriteOne(writer, consumed, &lane->second.front(), &done)) return;
+    if (done) lane->second.pop_front();
+    turn_.pop_front();
+    if (lane->second.empty()) {
+      messages_.erase(lane);
+    } else {
+      turn_.push_back(call);
+    }
   }
 }
 
 bool OutgoingQueue::Remove(uint64_t call, bool* found) {
-  for (auto it = messages_.begin(); it != messages_.end(); ++it) {
-    if (it->call != call) continue;
-    *found = true;
-    const bool untouched = !it->begun;
-    messages_.erase(it);
-    return untouched;
-  }
-  *found = false;
-  return false;
+  const auto lane = messages_.find(call);
+  *found = lane != messages_.end();
+  if (!*found) return false;
+  const Outgoing& first = lane->second.front();
+  const bool untouched = first.type == log::FrameType::kCall && !first.begun;
+  messages_.erase(lane);
+  turn_.erase(std::find(turn_.begin(), turn_.end(), call));
+  return untouched;
 }
 
 }  // namespace spoolrpc::link

@@ -6,39 +6,42 @@
 #include <deque>
 #include <string>
 
+#include "absl/container/flat_hash_map.h"
 #include "spoolrpc/log/log_writer.h"
 
 namespace spoolrpc::link {
 
-// A CALL or REPLY with its message.
+// A CALL or REPLY with its message, or another frame whose order within its call matters.
 struct Outgoing {
   log::FrameType type = log::FrameType::kCall;
   uint8_t flags = 0;
   uint64_t call = 0;
-  // Of a CALL: the serialized CallHeader, which must fit into one frame. Of a REPLY: empty.
+  // Of a CALL: size and serialized CallHeader, which must fit into one frame. Else: empty.
   std::string header;
-  // Of a CALL: the message. Of a REPLY: the whole payload, size and ReplyHeader included.
+  // Of a CALL: the message. Else: the whole payload, a REPLY's size and ReplyHeader included.
   std::string body;
   size_t sent = 0;  // of body
   bool begun = false;
 };
 
-// Control frames and messages that wait for room. Messages share the room: one frame of each in
-// turn, so that a small call does not wait behind a large one. Not thread-safe.
+// Control frames and messages that wait for room. Calls share the room: one frame of each in turn,
+// so that a small call does not wait behind a large one; what belongs to one call keeps its order.
+// Not thread-safe.
 class OutgoingQueue {
  public:
-  bool empty() const { return control_.empty() && messages_.empty(); }
-  size_t messages() const { return messages_.size(); }
+  bool empty() const { return control_.empty() && turn_.empty(); }
+  // Calls whose messages wait.
+  size_t calls() const { return turn_.size(); }
   bool has_control() const { return !control_.empty(); }
 
-  void AddMessage(Outgoing message) { messages_.push_back(std::move(message)); }
+  void AddMessage(Outgoing message);
   void AddControl(log::FrameType type, uint8_t flags, uint64_t call, std::string payload);
 
   // Moves as much as there is room for into the writer's batch. `consumed` goes into each frame.
   void Pump(log::LogWriter* writer, uint64_t consumed);
 
-  // Removes the message of `call`. True if nothing of it had been written, or it was not there and
-  // `*found` is false.
+  // Removes all messages of `call`. True if its CALL was among them and nothing of it had been
+  // written. `*found`: there was something.
   bool Remove(uint64_t call, bool* found);
 
  private:
@@ -53,7 +56,9 @@ class OutgoingQueue {
   static bool WriteOne(log::LogWriter* writer, uint64_t consumed, Outgoing* message, bool* done);
 
   std::deque<Control> control_;
-  std::deque<Outgoing> messages_;
+  // By call. Those in turn_, each once.
+  absl::flat_hash_map<uint64_t, std::deque<Outgoing>> messages_;
+  std::deque<uint64_t> turn_;
 };
 
 // The payload of a CALL or REPLY frame begins with the header's size, in 4 bytes.

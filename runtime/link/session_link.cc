@@ -40,48 +40,83 @@ SessionLink::~SessionLink() = default;
 
 // ---------------------------------------------------------------- sending
 
-uint64_t SessionLink::SendMessage(log::FrameType type, uint8_t flags, uint64_t call,
-                                  const google::protobuf::MessageLite& header,
-                                  const google::protobuf::MessageLite* message, size_t size) {
-  const size_t header_size = header.ByteSizeLong();
-  const size_t payload = kHeaderSizeField + header_size + size;
+template <typename PutMessage>
+bool SessionLink::SendNow(log::FrameType type, uint8_t flags, uint64_t call,
+                          const google::protobuf::MessageLite* header, size_t header_size,
+                          size_t size, PutMessage put_message, uint64_t* position) {
+  const size_t payload = (header == nullptr ? 0 : kHeaderSizeField + header_size) + size;
+  absl::MutexLock lock(&mu_);
+  // Under the lock: of two frames the later never says less.
   const uint64_t consumed = consumed_.load(std::memory_order_relaxed);
-  {
-    absl::MutexLock lock(&mu_);
-    const uint64_t position = writer_->end();
-    if (queue_.empty() && payload <= writer_->max_payload() &&
-        writer_->HasRoom(payload, /*control=*/false)) {
-      char* to = writer_->BeginFrame(payload);
-      const uint32_t size_field = static_cast<uint32_t>(header_size);
-      memcpy(to, &size_field, sizeof(size_field));
-      to += kHeaderSizeField;
-      to = reinterpret_cast<char*>(
-          header.SerializeWithCachedSizesToArray(reinterpret_cast<uint8_t*>(to)));
-      if (message != nullptr) {
-        message->SerializeWithCachedSizesToArray(reinterpret_cast<uint8_t*>(to));
-      }
-      writer_->EndFrame(type, flags, call, consumed);
-      consumed_told_ = consumed;
-      return position;
-    }
+  if (!queue_.empty() || payload > writer_->max_payload() ||
+      !writer_->HasRoom(payload, /*control=*/false)) {
+    return false;
   }
+  *position = writer_->end();
+  char* to = writer_->BeginFrame(payload);
+  if (header != nullptr) {
+    const uint32_t size_field = static_cast<uint32_t>(header_size);
+    memcpy(to, &size_field, sizeof(size_field));
+    to += kHeaderSizeField;
+    to = reinterpret_cast<char*>(
+        header->SerializeWithCachedSizesToArray(reinterpret_cast<uint8_t*>(to)));
+  }
+  put_message(to);
+  writer_->EndFrame(type, flags, call, consumed);
+  consumed_told_ = consumed;
+  return true;
+}
+
+uint64_t SessionLink::SendLater(log::FrameType type, uint8_t flags, uint64_t call,
+                                const google::protobuf::MessageLite* header, std::string message) {
   Outgoing outgoing;
   outgoing.type = type;
   outgoing.flags = flags;
   outgoing.call = call;
-  if (type == log::FrameType::kReply) {
-    const uint32_t size_field = static_cast<uint32_t>(header_size);
-    outgoing.body.assign(reinterpret_cast<const char*>(&size_field), sizeof(size_field));
-    header.AppendPartialToString(&outgoing.body);
-  } else {
-    header.SerializePartialToString(&outgoing.header);
+  if (header != nullptr) {
+    const uint32_t size_field = static_cast<uint32_t>(header->ByteSizeLong());
+    outgoing.header.assign(reinterpret_cast<const char*>(&size_field), sizeof(size_field));
+    header->AppendPartialToString(&outgoing.header);
   }
-  if (message != nullptr) message->AppendPartialToString(&outgoing.body);
+  if (type == log::FrameType::kReply) {
+    outgoing.body = std::move(outgoing.header) + message;
+    outgoing.header.clear();
+  } else {
+    outgoing.body = std::move(message);
+  }
   absl::MutexLock lock(&mu_);
   const uint64_t position = writer_->end();
   queue_.AddMessage(std::move(outgoing));
-  queue_.Pump(writer_.get(), consumed);
+  queue_.Pump(writer_.get(), consumed_.load(std::memory_order_relaxed));
   return position;
+}
+
+uint64_t SessionLink::SendMessage(log::FrameType type, uint8_t flags, uint64_t call,
+                                  const google::protobuf::MessageLite* header,
+                                  const google::protobuf::MessageLite* message, size_t size) {
+  const auto put = [&](char* to) {
+    if (message != nullptr) {
+      message->SerializeWithCachedSizesToArray(reinterpret_cast<uint8_t*>(to));
+    }
+  };
+  uint64_t position = 0;
+  const size_t header_size = header == nullptr ? 0 : header->ByteSizeLong();
+  if (SendNow(type, flags, call, header, header_size, size, put, &position)) return position;
+  std::string bytes;
+  if (message != nullptr) message->AppendPartialToString(&bytes);
+  return SendLater(type, flags, call, header, std::move(bytes));
+}
+
+uint64_t SessionLink::SendBytes(log::FrameType type, uint8_t flags, uint64_t call,
+                                const google::protobuf::MessageLite* header,
+                                absl::string_view message) {
+  const auto put = [&](char* to) { memcpy(to, message.data(), message.size()); };
+  uint64_t position = 0;
+  const size_t header_size = header == nullptr ? 0 : header->ByteSizeLong();
+  if (SendNow(type, flags, call, header, header_size, message.size(), put, &position)) {
+    return position;
+  }
+  return SendLater(type, flags, call, header, std::string(message));
 }
 
 void SessionLink::SendControl(log::FrameType type, uint8_t flags, uint64_t call,

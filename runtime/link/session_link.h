@@ -74,15 +74,20 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
 
   // The largest header and message, together, that go out as one frame.
   size_t max_single() const { return max_single_; }
-  // Adds a CALL or REPLY with its message (null: none). `size` is message->ByteSizeLong(), computed
-  // just before. Returns the log position from which on its first frame lies.
+  // Adds a frame with a header (null: the type has none) and a message (null: none). `size` is
+  // message->ByteSizeLong(), computed just before. Returns the log position from which on its first
+  // frame lies. What is sent of one call keeps its order.
   uint64_t SendMessage(log::FrameType type, uint8_t flags, uint64_t call,
-                       const google::protobuf::MessageLite& header,
+                       const google::protobuf::MessageLite* header,
                        const google::protobuf::MessageLite* message, size_t size)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // The same with the message's bytes.
+  uint64_t SendBytes(log::FrameType type, uint8_t flags, uint64_t call,
+                     const google::protobuf::MessageLite* header, absl::string_view message)
       ABSL_LOCKS_EXCLUDED(mu_);
   void SendControl(log::FrameType type, uint8_t flags, uint64_t call, std::string payload = "")
       ABSL_LOCKS_EXCLUDED(mu_);
-  // Takes a message back that has not begun to be written. False: it has, at least in part.
+  // Drops what of the call has not been written. True: that was all of it, from its CALL on.
   bool TakeBack(uint64_t call) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Writes out what was sent, together with what others have sent: on this thread, or where there
@@ -158,6 +163,14 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
 
  private:
   bool own_bell_trusted() const;
+  // Writes the message into the batch if there is room, and nothing is waiting.
+  template <typename PutMessage>
+  bool SendNow(log::FrameType type, uint8_t flags, uint64_t call,
+               const google::protobuf::MessageLite* header, size_t header_size, size_t size,
+               PutMessage put_message, uint64_t* position) ABSL_LOCKS_EXCLUDED(mu_);
+  uint64_t SendLater(log::FrameType type, uint8_t flags, uint64_t call,
+                     const google::protobuf::MessageLite* header, std::string message)
+      ABSL_LOCKS_EXCLUDED(mu_);
   void Ring(uint64_t position);
   absl::Status CheckNames();
   absl::Status WaitWritten(uint64_t position, uint64_t renewals, absl::Duration timeout);

@@ -30,12 +30,17 @@ enum class FrameType : uint8_t {
   kCancel = 5,
   kConsumed = 6,
   kGoodbye = 7,
+  kMessage = 8,
+  kHalfClose = 9,
+  kInitial = 10,
+  kCredit = 11,
   kPad = 255,
 };
 
 enum FrameFlags : uint8_t {
   kMore = 0x01,
   kAcked = 0x02,
+  kCompressed = 0x04,
   kSkippable = 0x80,
 };
 

@@ -38,7 +38,12 @@ Dispatcher::Dispatcher(DispatcherOptions options)
       executor_(options_.workers, options_.max_queued,
                 [this](const std::shared_ptr<ServerCall>& call) {
                   if (RunCall(call)) call->session()->Flush();
-                }) {}
+                }),
+      streams_(options_.max_streams, options_.max_queued,
+               [this](const std::shared_ptr<ServerCall>& call) {
+                 if (RunCall(call)) call->session()->Flush();
+               }),
+      reactions_(options_.workers) {}
 
 Dispatcher::~Dispatcher() { Stop(); }
 
@@ -61,6 +66,7 @@ void Dispatcher::Stop() {
   }
   if (options_.bell != nullptr) options_.bell->Wake();
   executor_.Stop();
+  streams_.Stop();
   for (std::thread& loop : loops) loop.join();
   if (monitor_.joinable()) monitor_.join();
 }
@@ -75,10 +81,37 @@ bool Dispatcher::RunCall(const std::shared_ptr<ServerCall>& call) {
       return false;
   }
   const os::Nanos began = env_.clock->Now();
+  if (call->uses_reactor()) {
+    {
+      absl::MutexLock lock(&mu_);
+      ++reactors_;
+    }
+    call->StartReactor([this] {
+      served_.fetch_add(1, std::memory_order_relaxed);
+      absl::MutexLock lock(&mu_);
+      if (--reactors_ == 0) reactors_done_.SignalAll();
+    });
+    call->method()->OnRun(env_.clock->Now() - began);
+    return false;
+  }
   call->RunHandler();
   call->method()->OnRun(env_.clock->Now() - began);
   call->session()->EndCall(call);
   served_.fetch_add(1, std::memory_order_relaxed);
+  return true;
+}
+
+Executor* Dispatcher::ExecutorFor(const ServerCall& call) {
+  const bool blocks = call.method()->info().kind != MethodKind::kUnary && !call.uses_reactor();
+  return blocks && options_.workers > 1 ? &streams_ : &executor_;
+}
+
+bool Dispatcher::WaitIdle(absl::Time deadline) {
+  if (!executor_.WaitIdle(deadline) || !streams_.WaitIdle(deadline)) return false;
+  absl::MutexLock lock(&mu_);
+  while (reactors_ > 0) {
+    if (reactors_done_.WaitWithDeadline(&mu_, deadline)) return reactors_ == 0;
+  }
   return true;
 }
 
@@ -87,7 +120,7 @@ void Dispatcher::Submit(std::shared_ptr<ServerCall> call) {
     absl::MutexLock lock(&mu_);
     unacknowledged_.emplace_back(env_.clock->Now(), call);
   }
-  if (executor_.Submit(call)) {
+  if (ExecutorFor(*call)->Submit(call)) {
     WakeMonitor();
     return;
   }
@@ -107,6 +140,7 @@ void Dispatcher::Dispatch(std::vector<std::shared_ptr<ServerCall>> calls, bool i
 
 std::vector<std::shared_ptr<ServerCall>> Dispatcher::TakeQueued() {
   std::vector<std::shared_ptr<ServerCall>> calls = executor_.TakeQueued();
+  for (auto& call : streams_.TakeQueued()) calls.push_back(std::move(call));
   absl::MutexLock lock(&mu_);
   calls.insert(calls.end(), ready_.begin(), ready_.end());
   ready_.clear();
@@ -176,7 +210,9 @@ void Dispatcher::RunReady(uint64_t term) {
       call = std::move(ready_.front());
       ready_.pop_front();
       const os::Nanos usual = call->method()->usual_time();
-      here = usual >= 0 && usual < kShortHandler &&
+      here = ExecutorFor(*call) == &executor_ &&
+             (call->method()->info().kind == MethodKind::kUnary || call->uses_reactor()) &&
+             usual >= 0 && usual < kShortHandler &&
              static_cast<os::Nanos>(ready_.size() + 1) * usual < kLongBatch &&
              executor_.BeginInline();
       if (here) {

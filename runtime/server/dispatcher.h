@@ -5,7 +5,8 @@
 // The *monitor* ticks once a millisecond while anything runs: a handler that turns out to be long
 // costs the loop its place (a second loop thread takes over, and calls that wait go to the
 // executor), and calls that were not answered within two milliseconds are acknowledged. All other
-// calls are run by the *executor*.
+// calls are run by the *executor*. Handlers that block on streams have threads of their own, unless
+// there is one worker, which serializes everything; what reactors are told runs on the *reactions*.
 #ifndef SPOOLRPC_SERVER_DISPATCHER_H_
 #define SPOOLRPC_SERVER_DISPATCHER_H_
 
@@ -19,6 +20,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "spoolrpc/exec/thread_pool.h"
 #include "spoolrpc/log/log_file.h"
 #include "spoolrpc/os/environment.h"
 #include "spoolrpc/server/executor.h"
@@ -32,6 +34,8 @@ struct DispatcherOptions {
   os::Environment env;
   int workers = 2;
   size_t max_queued = 10000;
+  // How many handlers may block on streams at once, beside the workers.
+  int max_streams = 1000;
   os::Nanos spin = 0;
   // The doorbell to sleep on; null: there is no loop, all calls come from other threads.
   wait::Doorbell* bell = nullptr;
@@ -58,7 +62,10 @@ class Dispatcher {
 
   // What waits and was not started.
   std::vector<std::shared_ptr<ServerCall>> TakeQueued();
-  bool WaitIdle(absl::Time deadline) { return executor_.WaitIdle(deadline); }
+  // Waits until no handler runs, and no reactor has a call; false if `deadline` comes first.
+  bool WaitIdle(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mu_);
+  // Runs what a reactor is told.
+  void RunReaction(std::function<void()> reaction) { reactions_.Run(std::move(reaction)); }
   // Ends all threads; waits for the handlers that run.
   void Stop() ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -76,6 +83,7 @@ class Dispatcher {
   void Tick(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
   void WakeMonitor() ABSL_LOCKS_EXCLUDED(monitor_mu_);
   void Submit(std::shared_ptr<ServerCall> call) ABSL_LOCKS_EXCLUDED(mu_);
+  Executor* ExecutorFor(const ServerCall& call);
   // Runs the call, up to but without the flush of its reply. False: nothing is to be flushed.
   bool RunCall(const std::shared_ptr<ServerCall>& call);
   static void FlushAll(std::vector<std::shared_ptr<ServerSession>>* sessions);
@@ -84,6 +92,9 @@ class Dispatcher {
   const os::Environment env_;
   wait::SpinPolicy spin_;
   Executor executor_;
+  // Handlers that block on a stream: each has a thread of its own as long as it runs.
+  Executor streams_;
+  exec::ThreadPool reactions_;
   std::atomic<uint64_t> served_{0};
   std::atomic<bool> stopping_{false};
 
@@ -95,6 +106,8 @@ class Dispatcher {
 
   absl::Mutex mu_;
   absl::CondVar standby_;
+  absl::CondVar reactors_done_;
+  int reactors_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t last_term_ ABSL_GUARDED_BY(mu_) = 0;
   bool vacant_ ABSL_GUARDED_BY(mu_) = true;
   int idle_loops_ ABSL_GUARDED_BY(mu_) = 0;

@@ -5,9 +5,7 @@
 namespace spoolrpc::server {
 
 Executor::Executor(int workers, size_t max_queued, RunFn run)
-    : workers_(workers), max_queued_(max_queued), run_(std::move(run)) {
-  for (int i = 0; i < workers_; ++i) threads_.emplace_back([this] { Work(); });
-}
+    : workers_(workers), max_queued_(max_queued), run_(std::move(run)) {}
 
 Executor::~Executor() { Stop(); }
 
@@ -15,7 +13,12 @@ bool Executor::Submit(std::shared_ptr<ServerCall> call) {
   absl::MutexLock lock(&mu_);
   if (stopping_ || queue_.size() >= max_queued_) return false;
   queue_.push_back(std::move(call));
-  work_.Signal();
+  if (static_cast<int>(queue_.size()) > idle_threads_ &&
+      static_cast<int>(threads_.size()) < workers_) {
+    threads_.emplace_back([this] { Work(); });
+  } else {
+    work_.Signal();
+  }
   return true;
 }
 
@@ -50,12 +53,14 @@ bool Executor::WaitIdle(absl::Time deadline) {
 }
 
 void Executor::Stop() {
+  std::vector<std::thread> threads;
   {
     absl::MutexLock lock(&mu_);
     stopping_ = true;
     work_.SignalAll();
+    threads.swap(threads_);
   }
-  for (std::thread& thread : threads_) {
+  for (std::thread& thread : threads) {
     if (thread.joinable()) thread.join();
   }
 }
@@ -63,7 +68,9 @@ void Executor::Stop() {
 void Executor::Work() {
   absl::MutexLock lock(&mu_);
   for (;;) {
+    ++idle_threads_;
     while (!stopping_ && (queue_.empty() || running_ >= workers_)) work_.Wait(&mu_);
+    --idle_threads_;
     if (stopping_) return;
     std::shared_ptr<ServerCall> call = std::move(queue_.front());
     queue_.pop_front();

@@ -15,7 +15,8 @@
 namespace spoolrpc::server {
 
 // Never runs more than `workers` handlers at once, those that an I/O thread runs itself (inline)
-// included; so one worker serializes. Calls start in the order of their submission. Thread-safe.
+// included; so one worker serializes. Calls start in the order of their submission. Threads start
+// when there is work for them. Thread-safe.
 class Executor {
  public:
   using RunFn = std::function<void(const std::shared_ptr<ServerCall>&)>;
@@ -50,8 +51,9 @@ class Executor {
   absl::CondVar idle_;
   std::deque<std::shared_ptr<ServerCall>> queue_ ABSL_GUARDED_BY(mu_);
   int running_ ABSL_GUARDED_BY(mu_) = 0;
+  int idle_threads_ ABSL_GUARDED_BY(mu_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
-  std::vector<std::thread> threads_;
+  std::vector<std::thread> threads_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace spoolrpc::server

@@ -3,12 +3,15 @@
 #include <cxxabi.h>
 #include <stdlib.h>
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "spoolrpc/rpc/call_header.h"
 #include "spoolrpc/rpc/error.h"
+#include "spoolrpc/rpc/stream_window.h"
+#include "spoolrpc/server/server_session.h"
 
 namespace spoolrpc::server {
 namespace {
@@ -37,11 +40,18 @@ absl::Status FromException(const std::string& method, const std::string& type,
 
 ServerCall::ServerCall(std::shared_ptr<ServerSession> session, uint64_t id, MethodEntry* method,
                        const wire::CallHeader& header, const std::string& peer, os::Nanos arrived)
-    : session_(std::move(session)), id_(id), method_(method), arrived_(arrived) {
+    : session_(std::move(session)),
+      id_(id),
+      method_(method),
+      arrived_(arrived),
+      granted_(rpc::kStreamWindow),
+      credit_(rpc::kStreamWindow) {
   if (header.has_timeout_ns()) {
     const uint64_t timeout = std::min<uint64_t>(header.timeout_ns(), os::kNever / 2);
     deadline_ = os::After(arrived, absl::Nanoseconds(timeout));
     context_.deadline_ = absl::Now() + absl::Nanoseconds(timeout);
+    absl::MutexLock lock(&context_.mu_);
+    context_.watch_deadline_ = [this] { WatchDeadline(); };
   }
   context_.method_ = method->info().full_name;
   context_.peer_ = peer;
@@ -49,15 +59,40 @@ ServerCall::ServerCall(std::shared_ptr<ServerSession> session, uint64_t id, Meth
     context_.client_metadata_ = rpc::DecodeMetadata(header.metadata());
 }
 
+ServerCall::~ServerCall() {
+  absl::MutexLock lock(&mu_);
+  if (timer_ != 0) session_->host()->timers()->Cancel(timer_);
+}
+
+bool ServerCall::client_streams() const {
+  const MethodKind kind = method_->info().kind;
+  return kind == MethodKind::kClientStreaming || kind == MethodKind::kBidiStreaming;
+}
+
+bool ServerCall::server_streams() const {
+  const MethodKind kind = method_->info().kind;
+  return kind == MethodKind::kServerStreaming || kind == MethodKind::kBidiStreaming;
+}
+
 absl::Status ServerCall::ParseRequest(absl::string_view bytes) {
   request_ = method_->handler().NewRequest();
   return rpc::ParseMessage(bytes, method_->info().full_name, request_.get());
 }
 
+void ServerCall::WatchDeadline() {
+  const std::weak_ptr<ServerCall> weak = weak_from_this();
+  absl::MutexLock lock(&mu_);
+  if (deadline_ == os::kNever || timer_ != 0) return;
+  timer_ = session_->host()->timers()->At(deadline_, [weak] {
+    if (const auto self = weak.lock()) self->Cancel();
+  });
+}
+
 void ServerCall::RunHandler() {
-  reply_ = method_->handler().NewReply();
+  if (!server_streams()) reply_ = method_->handler().NewReply();
+  if (client_streams() || server_streams()) WatchDeadline();
   try {
-    status_ = method_->handler().Run(&context_, request_.get(), reply_.get(), nullptr);
+    status_ = method_->handler().Run(&context_, request_.get(), reply_.get(), this);
   } catch (const abi::__forced_unwind&) {
     throw;  // the thread is being cancelled
   } catch (const std::exception& e) {
@@ -65,7 +100,32 @@ void ServerCall::RunHandler() {
   } catch (...) {
     status_ = FromException(context_.method_, TypeName(abi::__cxa_current_exception_type()), "");
   }
+  {
+    absl::MutexLock lock(&context_.mu_);
+    context_.on_cancel_ = nullptr;
+    context_.watch_deadline_ = nullptr;
+  }
+  CheckResult();
+}
+
+void ServerCall::CheckResult() {
   request_.reset();
+  {
+    absl::MutexLock lock(&mu_);
+    inbound_.clear();
+    if (overridden_) {
+      FailReply(override_, override_reason_);
+    } else if (context_.try_cancel_.load(std::memory_order_acquire)) {
+      status_ = absl::CancelledError(absl::StrCat(context_.method_, ": cancelled by the server"));
+    } else if (status_.ok() && cancelled() && (client_streams() || server_streams())) {
+      // Where the stream was broken off it looked to the handler as if it had ended: its OK is
+      // about less than the client has sent, or wants.
+      status_ = context_.deadline_ <= absl::Now()
+                    ? absl::DeadlineExceededError(
+                          absl::StrCat(context_.method_, ": the deadline passed"))
+                    : absl::CancelledError(absl::StrCat(context_.method_, ": cancelled"));
+    }
+  }
   if (!context_.initial_metadata_.empty() || !context_.trailing_metadata_.empty()) {
     absl::Status checked = rpc::CheckMetadata(context_.initial_metadata_);
     checked.Update(rpc::CheckMetadata(context_.trailing_metadata_));
@@ -76,7 +136,7 @@ void ServerCall::RunHandler() {
           absl::StrCat(context_.method_, ": the handler set bad metadata: ", checked.message()));
     }
   }
-  if (!status_.ok()) return;
+  if (!status_.ok() || reply_ == nullptr) return;
   if (absl::Status s =
           rpc::CheckSerializable(*reply_, absl::StrCat(context_.method_, ": reply"), &reply_size_);
       !s.ok()) {
@@ -85,12 +145,321 @@ void ServerCall::RunHandler() {
 }
 
 void ServerCall::EncodeMetadata(wire::ReplyHeader* header) const {
-  if (!context_.initial_metadata_.empty()) {
+  if (!context_.initial_metadata_.empty() && !initial_sent_.load(std::memory_order_acquire)) {
     rpc::EncodeMetadata(context_.initial_metadata_, header->mutable_initial_metadata());
   }
   if (!context_.trailing_metadata_.empty()) {
     rpc::EncodeMetadata(context_.trailing_metadata_, header->mutable_trailing_metadata());
   }
+}
+
+void ServerCall::Override(absl::Status status, int32_t reason) {
+  absl::MutexLock lock(&mu_);
+  if (overridden_) return;
+  overridden_ = true;
+  override_ = std::move(status);
+  override_reason_ = reason;
+}
+
+void ServerCall::Cancel() {
+  if (context_.cancelled_.exchange(true, std::memory_order_acq_rel)) return;
+  std::function<void()> callback;
+  {
+    absl::MutexLock lock(&context_.mu_);
+    callback.swap(context_.on_cancel_);
+  }
+  // Not here: whoever cancels may hold locks.
+  if (callback != nullptr) session_->host()->RunReaction(std::move(callback));
+  absl::MutexLock lock(&mu_);
+  changed_.SignalAll();
+  Schedule();
+}
+
+// ---------------------------------------------------------------- what comes
+
+bool ServerCall::OnMessage(std::string bytes, bool compressed) {
+  absl::MutexLock lock(&mu_);
+  if (received_ >= granted_ || half_closed_) return false;
+  received_ += rpc::StreamCost(bytes.size());
+  inbound_.push_back({std::move(bytes), compressed});
+  changed_.SignalAll();
+  Schedule();
+  return true;
+}
+
+void ServerCall::OnHalfClose() {
+  absl::MutexLock lock(&mu_);
+  half_closed_ = true;
+  changed_.SignalAll();
+  Schedule();
+}
+
+void ServerCall::OnCredit(uint64_t total) {
+  absl::MutexLock lock(&mu_);
+  credit_ = std::max(credit_, total);
+  changed_.SignalAll();
+  Schedule();
+}
+
+ServerCall::Inbound ServerCall::TakeInbound(uint64_t* credit) {
+  Inbound inbound = std::move(inbound_.front());
+  inbound_.pop_front();
+  taken_ += rpc::StreamCost(inbound.bytes.size());
+  *credit = 0;
+  if (taken_ + rpc::kStreamWindow >= granted_ + rpc::kStreamWindow / 2) {
+    *credit = granted_ = taken_ + rpc::kStreamWindow;
+  }
+  return inbound;
+}
+
+bool ServerCall::Parse(Inbound inbound, google::protobuf::MessageLite* message) {
+  absl::Status parsed = rpc::ParseMessage(inbound.bytes, method_->info().full_name, message);
+  if (parsed.ok()) return true;
+  Override(std::move(parsed), ErrorInfo::BAD_MESSAGE);
+  return false;
+}
+
+bool ServerCall::Read(google::protobuf::MessageLite* message) {
+  Inbound inbound;
+  uint64_t credit = 0;
+  {
+    absl::MutexLock lock(&mu_);
+    while (inbound_.empty() && !half_closed_ && !cancelled()) changed_.Wait(&mu_);
+    if (inbound_.empty() || cancelled()) return false;
+    inbound = TakeInbound(&credit);
+  }
+  if (credit != 0) session_->SendCredit(id_, credit);
+  return Parse(std::move(inbound), message);
+}
+
+// ---------------------------------------------------------------- what goes
+
+bool ServerCall::Serialize(const google::protobuf::MessageLite& message, std::string* bytes) {
+  size_t size = 0;
+  const std::string what = absl::StrCat(context_.method_, ": message");
+  if (absl::Status s = rpc::CheckSerializable(message, what, &size); !s.ok()) {
+    Override(std::move(s), ErrorInfo::BAD_MESSAGE);
+    return false;
+  }
+  if (size > session_->max_reply_size()) {
+    Override(absl::ResourceExhaustedError(absl::StrCat(context_.method_, ": the message has ", size,
+                                                       " bytes, this server sends at most ",
+                                                       session_->max_reply_size())),
+             ErrorInfo::MESSAGE_TOO_LARGE);
+    return false;
+  }
+  message.SerializePartialToString(bytes);
+  return true;
+}
+
+void ServerCall::SendInitial(bool asked) {
+  if (!asked && context_.initial_metadata_.empty()) return;
+  if (initial_sent_.exchange(true, std::memory_order_acq_rel)) return;
+  wire::InitialMetadata initial;
+  if (absl::Status s = rpc::CheckMetadata(context_.initial_metadata_); !s.ok()) {
+    Override(absl::InternalError(
+                 absl::StrCat(context_.method_, ": the handler set bad metadata: ", s.message())),
+             0);
+  } else {
+    rpc::EncodeMetadata(context_.initial_metadata_, initial.mutable_metadata());
+  }
+  session_->SendPart(this, log::FrameType::kInitial, 0, initial.SerializeAsString());
+}
+
+void ServerCall::SendInitialMetadata() {
+  SendInitial(/*asked=*/true);
+  session_->Flush();
+}
+
+void ServerCall::SendMessage(std::string bytes, bool flush) {
+  SendInitial(/*asked=*/false);
+  session_->SendPart(this, log::FrameType::kMessage, 0, bytes);
+  if (flush) session_->Flush();
+}
+
+bool ServerCall::Write(const google::protobuf::MessageLite& message, WriteOptions options) {
+  std::string bytes;
+  if (!Serialize(message, &bytes)) return false;
+  {
+    absl::MutexLock lock(&mu_);
+    while (!HasCredit() && !cancelled()) changed_.Wait(&mu_);
+    if (cancelled() || overridden_) return false;
+    sent_ += rpc::StreamCost(bytes.size());
+  }
+  SendMessage(std::move(bytes), !options.get_buffer_hint() && !options.is_last_message());
+  return true;
+}
+
+// ---------------------------------------------------------------- reactors
+
+void ServerCall::StartReactor(std::function<void()> done) {
+  if (!server_streams()) reply_ = method_->handler().NewReply();
+  if (request_ == nullptr) request_ = method_->handler().NewRequest();
+  WatchDeadline();
+  ServerReactor* reactor = nullptr;
+  absl::Status failure = absl::UnimplementedError(
+      absl::StrCat(context_.method_, " is not implemented by this server"));
+  try {
+    reactor = method_->handler().Start(&context_, request_.get(), reply_.get());
+  } catch (const abi::__forced_unwind&) {
+    throw;
+  } catch (const std::exception& e) {
+    failure = FromException(context_.method_, TypeName(&typeid(e)), e.what());
+  } catch (...) {
+    failure = FromException(context_.method_, TypeName(abi::__cxa_current_exception_type()), "");
+  }
+  const bool failed = reactor == nullptr;
+  if (failed) reactor = context_.DefaultReactor();
+  {
+    absl::MutexLock lock(&mu_);
+    reactor_ = reactor;
+    done_ = std::move(done);
+    scheduled_ = true;  // not before the binding is complete
+  }
+  reactor->BindCall(shared_from_this());
+  if (failed) Finish(std::move(failure));
+  absl::MutexLock lock(&mu_);
+  scheduled_ = false;
+  Schedule();
+}
+
+void ServerCall::StartSendInitialMetadata() {
+  absl::MutexLock lock(&mu_);
+  sending_initial_ = true;
+  Schedule();
+}
+
+void ServerCall::StartRead(google::protobuf::MessageLite* message) {
+  absl::MutexLock lock(&mu_);
+  reading_ = message;
+  Schedule();
+}
+
+void ServerCall::StartWrite(const google::protobuf::MessageLite* message, WriteOptions options) {
+  std::string bytes;
+  const bool serialized = Serialize(*message, &bytes);
+  absl::MutexLock lock(&mu_);
+  writing_ = true;
+  write_silent_ = false;
+  write_failed_ = !serialized;
+  write_flush_ = !options.get_buffer_hint() && !options.is_last_message();
+  write_ = std::move(bytes);
+  Schedule();
+}
+
+void ServerCall::WriteAndFinish(const google::protobuf::MessageLite* message, WriteOptions options,
+                                absl::Status status) {
+  StartWrite(message, options.set_last_message());
+  absl::MutexLock lock(&mu_);
+  write_silent_ = true;
+  finishing_ = true;
+  finish_ = std::move(status);
+  Schedule();
+}
+
+void ServerCall::Finish(absl::Status status) {
+  absl::MutexLock lock(&mu_);
+  if (finishing_) return;
+  finishing_ = true;
+  finish_ = std::move(status);
+  Schedule();
+}
+
+void ServerCall::Schedule() {
+  if (reactor_ == nullptr || scheduled_) return;
+  scheduled_ = true;
+  session_->host()->RunReaction([self = shared_from_this()] { self->Pump(); });
+}
+
+void ServerCall::Pump() {
+  while (PumpOne()) {
+  }
+}
+
+bool ServerCall::PumpOne() {
+  enum class What { kCancel, kInitial, kRead, kNoRead, kWrite, kFinish, kDone } what;
+  bool ok = false;
+  bool silent = false;
+  bool flush = false;
+  uint64_t credit = 0;
+  Inbound inbound;
+  std::string bytes;
+  google::protobuf::MessageLite* into = nullptr;
+  ServerReactor* reactor = nullptr;
+  {
+    absl::MutexLock lock(&mu_);
+    reactor = reactor_;
+    const bool over = cancelled() || finished_;
+    if (sending_initial_) {
+      what = What::kInitial;
+      sending_initial_ = false;
+      ok = !over;
+    } else if (reading_ != nullptr && !inbound_.empty() && !over) {
+      what = What::kRead;
+      into = std::exchange(reading_, nullptr);
+      inbound = TakeInbound(&credit);
+    } else if (reading_ != nullptr && (over || half_closed_)) {
+      what = What::kNoRead;
+      reading_ = nullptr;
+    } else if (writing_ && (over || write_failed_ || HasCredit())) {
+      what = What::kWrite;
+      writing_ = false;
+      ok = !over && !write_failed_;
+      silent = write_silent_;
+      flush = write_flush_;
+      bytes = std::move(write_);
+      if (ok) sent_ += rpc::StreamCost(bytes.size());
+    } else if (cancelled() && !cancel_told_ && !finishing_) {
+      what = What::kCancel;
+      cancel_told_ = true;
+    } else if (finishing_ && !finished_ && !writing_) {
+      what = What::kFinish;
+      finished_ = true;
+      status_ = finish_;
+    } else if (finished_ && reading_ == nullptr) {
+      what = What::kDone;
+    } else {
+      scheduled_ = false;
+      return false;
+    }
+  }
+  switch (what) {
+    case What::kCancel:
+      reactor->OnCancel();
+      return true;
+    case What::kInitial:
+      if (ok) SendInitialMetadata();
+      reactor->OnSendInitialMetadataDone(ok);
+      return true;
+    case What::kRead:
+      if (credit != 0) session_->SendCredit(id_, credit);
+      reactor->OnReadDone(Parse(std::move(inbound), into));
+      return true;
+    case What::kNoRead:
+      reactor->OnReadDone(false);
+      return true;
+    case What::kWrite:
+      if (ok) SendMessage(std::move(bytes), flush);
+      if (!silent) reactor->OnWriteDone(ok);
+      return true;
+    case What::kFinish:
+      CheckResult();
+      session_->EndCall(shared_from_this());
+      session_->Flush();
+      return true;
+    case What::kDone:
+      break;
+  }
+  // It stays scheduled for good.
+  std::function<void()> done;
+  {
+    absl::MutexLock lock(&mu_);
+    done.swap(done_);
+  }
+  reactor->UnbindCall();
+  reactor->OnDone();
+  if (done != nullptr) done();
+  return false;
 }
 
 }  // namespace spoolrpc::server

@@ -4,42 +4,65 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "google/protobuf/message_lite.h"
+#include "spoolrpc/log/format.h"
 #include "spoolrpc/os/clock.h"
+#include "spoolrpc/rpc/reassembly.h"
 #include "spoolrpc/server/method_table.h"
 #include "spoolrpc/server/server_context.h"
+#include "spoolrpc/server/server_reactor.h"
+#include "spoolrpc/server/server_stream.h"
 #include "spoolrpc/wire.pb.h"
 
 namespace spoolrpc::server {
 
 class ServerSession;
 
-// Shared by the session, which may cancel it, and whoever runs it.
-class ServerCall {
+// Shared by the session, which may cancel it, and whoever runs it. Thread-safe.
+class ServerCall final : public ServerStream,
+                         public AsyncServerCall,
+                         public std::enable_shared_from_this<ServerCall> {
  public:
   ServerCall(std::shared_ptr<ServerSession> session, uint64_t id, MethodEntry* method,
              const wire::CallHeader& header, const std::string& peer, os::Nanos arrived);
+  ~ServerCall() override;
 
   const std::shared_ptr<ServerSession>& session() const { return session_; }
   uint64_t id() const { return id_; }
   MethodEntry* method() const { return method_; }
   os::Nanos arrived() const { return arrived_; }
   bool expired(os::Nanos now) const { return now >= deadline_; }
+  bool client_streams() const;
+  bool server_streams() const;
+  bool uses_reactor() const { return method_->handler().uses_reactor(); }
 
   // Parses the request. INTERNAL, naming the method, if the bytes are not one.
   absl::Status ParseRequest(absl::string_view bytes);
   // Runs the handler, on this thread, and keeps its status and reply. What it throws becomes a
   // status with an ExceptionInfo. The reply is checked: it must be serializable.
-  void RunHandler();
+  void RunHandler() ABSL_LOCKS_EXCLUDED(mu_);
+  // Starts the handler's reactor, which ends the call later; `done` is called when it has.
+  void StartReactor(std::function<void()> done) ABSL_LOCKS_EXCLUDED(mu_);
 
-  void Cancel() { context_.cancelled_.store(true, std::memory_order_release); }
+  // Nobody waits any more.
+  void Cancel() ABSL_LOCKS_EXCLUDED(mu_);
   bool cancelled() const { return context_.cancelled_.load(std::memory_order_acquire); }
 
-  // After RunHandler().
+  // --- What the session tells, under its lock.
+  // A message of the client's stream. False: there was no credit for it.
+  bool OnMessage(std::string bytes, bool compressed) ABSL_LOCKS_EXCLUDED(mu_);
+  void OnHalfClose() ABSL_LOCKS_EXCLUDED(mu_);
+  void OnCredit(uint64_t total) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // --- After the handler.
   const absl::Status& status() const { return status_; }
   const google::protobuf::MessageLite* reply() const { return reply_.get(); }
   size_t reply_size() const { return reply_size_; }
@@ -50,23 +73,97 @@ class ServerCall {
     reason_ = reason;
   }
 
+  // --- ServerStream, for the handler's threads.
+  void SendInitialMetadata() override ABSL_LOCKS_EXCLUDED(mu_);
+  bool Read(google::protobuf::MessageLite* message) override ABSL_LOCKS_EXCLUDED(mu_);
+  bool Write(const google::protobuf::MessageLite& message, WriteOptions options) override
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  // --- AsyncServerCall, for the reactor.
+  void StartSendInitialMetadata() override ABSL_LOCKS_EXCLUDED(mu_);
+  void StartRead(google::protobuf::MessageLite* message) override ABSL_LOCKS_EXCLUDED(mu_);
+  void StartWrite(const google::protobuf::MessageLite* message, WriteOptions options) override
+      ABSL_LOCKS_EXCLUDED(mu_);
+  void WriteAndFinish(const google::protobuf::MessageLite* message, WriteOptions options,
+                      absl::Status status) override ABSL_LOCKS_EXCLUDED(mu_);
+  void Finish(absl::Status status) override ABSL_LOCKS_EXCLUDED(mu_);
+
   // Whether the acknowledgement has gone out. Belongs to the session's lock.
   bool acknowledged = false;
   // Whether the handler runs, or has run. Belongs to the session's lock.
   bool started = false;
+  // A message of the client's stream that comes in several frames. Belongs to the session's lock.
+  std::unique_ptr<rpc::Reassembly> partial;
+  bool partial_compressed = false;
 
  private:
+  struct Inbound {
+    std::string bytes;
+    bool compressed;
+  };
+
+  Inbound TakeInbound(uint64_t* credit) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool Parse(Inbound inbound, google::protobuf::MessageLite* message) ABSL_LOCKS_EXCLUDED(mu_);
+  bool Serialize(const google::protobuf::MessageLite& message, std::string* bytes)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // What the runtime found wrong, whatever the handler says then.
+  void Override(absl::Status status, int32_t reason) ABSL_LOCKS_EXCLUDED(mu_);
+  bool HasCredit() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return sent_ < credit_; }
+  // Sends INITIAL unless it was sent, or there is nothing to send and nobody asked.
+  void SendInitial(bool asked) ABSL_LOCKS_EXCLUDED(mu_);
+  void SendMessage(std::string bytes, bool flush) ABSL_LOCKS_EXCLUDED(mu_);
+  // Checks status, metadata and reply before they are sent.
+  void CheckResult() ABSL_LOCKS_EXCLUDED(mu_);
+  // A deadline that passes cancels the call.
+  void WatchDeadline() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Of reactors: tells one end after the other.
+  void Schedule() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Pump() ABSL_LOCKS_EXCLUDED(mu_);
+  bool PumpOne() ABSL_LOCKS_EXCLUDED(mu_);
+
   const std::shared_ptr<ServerSession> session_;
   const uint64_t id_;
   MethodEntry* const method_;
   const os::Nanos arrived_;
   os::Nanos deadline_ = os::kNever;
-  ServerContext context_;
+  CallbackServerContext context_;
   std::unique_ptr<google::protobuf::MessageLite> request_;
   std::unique_ptr<google::protobuf::MessageLite> reply_;
   absl::Status status_;
   size_t reply_size_ = 0;
   int32_t reason_ = 0;
+  std::atomic<bool> initial_sent_{false};
+
+  absl::Mutex mu_;
+  absl::CondVar changed_;
+  std::deque<Inbound> inbound_ ABSL_GUARDED_BY(mu_);
+  bool half_closed_ ABSL_GUARDED_BY(mu_) = false;
+  uint64_t received_ ABSL_GUARDED_BY(mu_) = 0;  // as credit counts
+  uint64_t taken_ ABSL_GUARDED_BY(mu_) = 0;     // of that, by the handler
+  uint64_t granted_ ABSL_GUARDED_BY(mu_);
+  uint64_t sent_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t credit_ ABSL_GUARDED_BY(mu_);
+  bool overridden_ ABSL_GUARDED_BY(mu_) = false;
+  absl::Status override_ ABSL_GUARDED_BY(mu_);
+  int32_t override_reason_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t timer_ ABSL_GUARDED_BY(mu_) = 0;
+
+  // Of reactors.
+  ServerReactor* reactor_ ABSL_GUARDED_BY(mu_) = nullptr;
+  std::function<void()> done_ ABSL_GUARDED_BY(mu_);
+  bool scheduled_ ABSL_GUARDED_BY(mu_) = false;
+  bool cancel_told_ ABSL_GUARDED_BY(mu_) = false;
+  bool sending_initial_ ABSL_GUARDED_BY(mu_) = false;
+  google::protobuf::MessageLite* reading_ ABSL_GUARDED_BY(mu_) = nullptr;
+  bool writing_ ABSL_GUARDED_BY(mu_) = false;
+  bool write_silent_ ABSL_GUARDED_BY(mu_) = false;
+  bool write_failed_ ABSL_GUARDED_BY(mu_) = false;
+  bool write_flush_ ABSL_GUARDED_BY(mu_) = true;
+  std::string write_ ABSL_GUARDED_BY(mu_);
+  bool finishing_ ABSL_GUARDED_BY(mu_) = false;
+  absl::Status finish_ ABSL_GUARDED_BY(mu_);
+  bool finished_ ABSL_GUARDED_BY(mu_) = false;
 };
 
 }  // namespace spoolrpc::server

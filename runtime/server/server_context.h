@@ -3,9 +3,12 @@
 #define SPOOLRPC_SERVER_SERVER_CONTEXT_H_
 
 #include <atomic>
+#include <functional>
 #include <string>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "spoolrpc/rpc/metadata.h"
 
@@ -15,8 +18,8 @@ namespace server {
 class ServerCall;
 }  // namespace server
 
-// Belongs to one call and lives as long as its handler runs. IsCancelled() is thread-safe, the rest
-// is for the handler's thread.
+// Belongs to one call and lives as long as its handler runs. IsCancelled() and NotifyOnCancel() are
+// thread-safe, the rest is for the handler's thread.
 class ServerContext {
  public:
   ServerContext() = default;
@@ -39,6 +42,13 @@ class ServerContext {
     return cancelled_.load(std::memory_order_acquire) || absl::Now() >= deadline_;
   }
 
+  // Has `callback` called once, on a thread of the server, when nobody waits for the reply any
+  // more; at once if that is so already. Not after the handler has returned (of a reactor: after
+  // its OnDone()). Must not block. A second callback takes the first one's place.
+  void NotifyOnCancel(std::function<void()> callback) ABSL_LOCKS_EXCLUDED(mu_);
+  // Ends the call with CANCELLED, whatever the handler returns.
+  void TryCancel() const { try_cancel_.store(true, std::memory_order_release); }
+
   // Sent with the reply. Keys and values as in ClientContext::AddMetadata(); what breaks the rules
   // ends the call with INTERNAL.
   void AddInitialMetadata(const std::string& key, const std::string& value) {
@@ -58,6 +68,12 @@ class ServerContext {
   Metadata trailing_metadata_;
   absl::Time deadline_ = absl::InfiniteFuture();
   std::atomic<bool> cancelled_{false};
+  mutable std::atomic<bool> try_cancel_{false};
+
+  absl::Mutex mu_;
+  std::function<void()> on_cancel_ ABSL_GUARDED_BY(mu_);
+  // Arranges that a deadline that passes is told.
+  std::function<void()> watch_deadline_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace spoolrpc

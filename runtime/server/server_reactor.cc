@@ -20,6 +20,12 @@ void ServerReactor::BindCall(std::shared_ptr<AsyncServerCall> call) {
   }
 }
 
+void ServerReactor::UnbindCall() {
+  std::shared_ptr<AsyncServerCall> call;
+  absl::MutexLock lock(&mu_);
+  call.swap(call_);
+}
+
 void ServerReactor::Do(std::function<void(AsyncServerCall*)> operation) {
   std::shared_ptr<AsyncServerCall> call;
   {

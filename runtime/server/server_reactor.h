@@ -29,6 +29,9 @@ class AsyncServerCall {
   virtual void StartRead(google::protobuf::MessageLite* message) = 0;
   // `*message` must live until the write has ended.
   virtual void StartWrite(const google::protobuf::MessageLite* message, WriteOptions options) = 0;
+  // The message and the status; only OnDone() tells.
+  virtual void WriteAndFinish(const google::protobuf::MessageLite* message, WriteOptions options,
+                              absl::Status status) = 0;
   virtual void Finish(absl::Status status) = 0;
 };
 
@@ -50,7 +53,8 @@ class ServerReactor {
   virtual void OnWriteDone(bool /*ok*/) {}
 
   // For the runtime.
-  void BindCall(std::shared_ptr<AsyncServerCall> call);
+  void BindCall(std::shared_ptr<AsyncServerCall> call) ABSL_LOCKS_EXCLUDED(mu_);
+  void UnbindCall() ABSL_LOCKS_EXCLUDED(mu_);
 
  protected:
   // Now, or as soon as there is a call.
@@ -103,10 +107,11 @@ class ServerWriteReactor : public ServerReactor {
   void StartWriteLast(const Response* message, WriteOptions options) {
     StartWrite(message, options.set_last_message());
   }
-  // The message, and the status right behind it; OnWriteDone() is called too.
+  // The message, and the status right behind it; OnWriteDone() is not called.
   void StartWriteAndFinish(const Response* message, WriteOptions options, absl::Status status) {
-    StartWriteLast(message, options);
-    Finish(std::move(status));
+    Do([=, status = std::move(status)](AsyncServerCall* call) {
+      call->WriteAndFinish(message, options, status);
+    });
   }
   void Finish(absl::Status status) {
     Do([status = std::move(status)](AsyncServerCall* call) { call->Finish(status); });

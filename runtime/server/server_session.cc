@@ -1,5 +1,7 @@
 #include "spoolrpc/server/server_session.h"
 
+#include <string.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -227,6 +229,17 @@ absl::Status ServerSession::OnFrame(const log::Frame& frame) {
       return OnCall(frame);
     case log::FrameType::kData:
       return OnData(frame);
+    case log::FrameType::kMessage: {
+      const auto it = calls_.find(frame.call);
+      // (Of a call that was answered already: the client learns it later.)
+      return it == calls_.end() ? absl::OkStatus() : OnStreamPart(it->second.get(), frame);
+    }
+    case log::FrameType::kHalfClose:
+      if (const auto it = calls_.find(frame.call); it != calls_.end()) it->second->OnHalfClose();
+      return absl::OkStatus();
+    case log::FrameType::kCredit:
+      OnCredit(frame);
+      return absl::OkStatus();
     case log::FrameType::kCancel:
       OnCancel(frame.call);
       return absl::OkStatus();
@@ -275,6 +288,15 @@ absl::Status ServerSession::OnCall(const log::Frame& frame) {
            wire::NOT_STARTED_NO, 0);
     return absl::OkStatus();
   }
+  if (header.kind() != static_cast<wire::MethodKind>(method->info().kind)) {
+    Answer(frame.call,
+           absl::UnimplementedError(absl::StrCat(
+               name->second, ": the client's .proto file says ",
+               wire::MethodKind_Name(header.kind()), " of this method, the server's ",
+               wire::MethodKind_Name(static_cast<wire::MethodKind>(method->info().kind)))),
+           wire::NOT_STARTED_NO, 0);
+    return absl::OkStatus();
+  }
   if (host_->draining()) {
     Answer(frame.call, absl::UnavailableError("the server is draining"), wire::NOT_STARTED_DRAINING,
            0);
@@ -301,6 +323,14 @@ absl::Status ServerSession::OnCall(const log::Frame& frame) {
   auto call =
       std::make_shared<ServerCall>(shared_from_this(), frame.call, method, header, peer_, now);
   Open(frame.call, call);
+  if (call->client_streams()) {
+    if (more || !payload.empty()) {
+      return absl::DataLossError(absl::StrCat("read ", link_->read_path(), ": call ", frame.call,
+                                              " has a message where its method's stream"));
+    }
+    ready_.push_back(std::move(call));
+    return absl::OkStatus();
+  }
   if (!more) {
     Admit(std::move(call), payload);
     return absl::OkStatus();
@@ -323,7 +353,11 @@ absl::Status ServerSession::OnCall(const log::Frame& frame) {
 
 absl::Status ServerSession::OnData(const log::Frame& frame) {
   const auto it = partial_.find(frame.call);
-  if (it == partial_.end()) return absl::OkStatus();  // of a call that was answered already
+  if (it == partial_.end()) {
+    const auto open = calls_.find(frame.call);
+    if (open == calls_.end()) return absl::OkStatus();  // it was answered already
+    return OnStreamPart(open->second.get(), frame);
+  }
   Partial& partial = it->second;
   const bool crowded = partial_bytes_ + frame.payload.size() > max_request_size_ + kPartialSlack;
   const bool fits = partial.bytes->Add(frame.payload) && !crowded;
@@ -352,6 +386,53 @@ absl::Status ServerSession::OnData(const log::Frame& frame) {
              max_request_size_, " bytes that this server accepts")),
          wire::NOT_STARTED_NO, ErrorInfo::MESSAGE_TOO_LARGE);
   return absl::OkStatus();
+}
+
+absl::Status ServerSession::OnStreamPart(ServerCall* call, const log::Frame& frame) {
+  const auto wrong = [&](absl::string_view what) {
+    return absl::DataLossError(
+        absl::StrCat("read ", link_->read_path(), ": call ", frame.call, " ", what));
+  };
+  const bool begins = frame.type == log::FrameType::kMessage;
+  if (!call->client_streams()) return wrong("has a stream where its method takes one message");
+  if (begins == (call->partial != nullptr)) return wrong("has its messages' pieces in disorder");
+  const bool compressed = begins ? (frame.flags & log::kCompressed) != 0 : call->partial_compressed;
+  const bool more = (frame.flags & log::kMore) != 0;
+  std::string whole;
+  if (begins && !more && frame.payload.size() <= max_request_size_) {
+    whole = std::string(frame.payload);
+  } else {
+    if (begins) {
+      call->partial = std::make_unique<rpc::Reassembly>(max_request_size_);
+      call->partial_compressed = compressed;
+    }
+    if (!call->partial->Add(frame.payload)) {
+      const std::shared_ptr<ServerCall> keep = calls_.find(call->id())->second;
+      Close(call->id());
+      Answer(call->id(),
+             absl::ResourceExhaustedError(
+                 absl::StrCat(call->method()->info().full_name, ": a message is larger than the ",
+                              max_request_size_, " bytes that this server accepts")),
+             wire::NOT_STARTED_NO, ErrorInfo::MESSAGE_TOO_LARGE);
+      call->Cancel();
+      return absl::OkStatus();
+    }
+    if (more) return absl::OkStatus();
+    whole = std::move(call->partial->bytes());
+    call->partial.reset();
+  }
+  if (!call->OnMessage(std::move(whole), compressed)) {
+    return wrong("has a message that there was no credit for");
+  }
+  return absl::OkStatus();
+}
+
+void ServerSession::OnCredit(const log::Frame& frame) {
+  uint64_t total = 0;
+  const auto it = calls_.find(frame.call);
+  if (it == calls_.end() || frame.payload.size() != sizeof(total)) return;
+  memcpy(&total, frame.payload.data(), sizeof(total));
+  it->second->OnCredit(total);
 }
 
 void ServerSession::OnCancel(uint64_t id) {
@@ -397,7 +478,7 @@ void ServerSession::Answer(uint64_t id, const absl::Status& status, wire::NotSta
   rpc::EncodeStatus(status, &header);
   header.set_not_started(not_started);
   header.set_reason(reason);
-  link_->SendMessage(log::FrameType::kReply, log::kAcked, id, header, nullptr, 0);
+  link_->SendMessage(log::FrameType::kReply, log::kAcked, id, &header, nullptr, 0);
   answers_ = true;
 }
 
@@ -468,12 +549,31 @@ void ServerSession::EndCall(const std::shared_ptr<ServerCall>& call) {
   absl::MutexLock lock(&mu_);
   if (!Close(call->id()) || ended()) return;
   const uint8_t flags = call->acknowledged ? 0 : log::kAcked;
-  if (call->status().ok()) {
-    link_->SendMessage(log::FrameType::kReply, flags, call->id(), header, call->reply(),
+  if (call->status().ok() && call->reply() != nullptr) {
+    link_->SendMessage(log::FrameType::kReply, flags, call->id(), &header, call->reply(),
                        call->reply_size());
   } else {
-    link_->SendMessage(log::FrameType::kReply, flags, call->id(), header, nullptr, 0);
+    link_->SendMessage(log::FrameType::kReply, flags, call->id(), &header, nullptr, 0);
   }
+}
+
+void ServerSession::SendPart(ServerCall* call, log::FrameType type, uint8_t flags,
+                             absl::string_view bytes) {
+  absl::MutexLock lock(&mu_);
+  if (ended() || calls_.find(call->id()) == calls_.end()) return;
+  call->acknowledged = true;
+  link_->SendBytes(type, flags, call->id(), nullptr, bytes);
+}
+
+void ServerSession::SendCredit(uint64_t call, uint64_t total) {
+  {
+    absl::MutexLock lock(&mu_);
+    if (ended() || calls_.find(call) == calls_.end()) return;
+    std::string payload(sizeof(total), '\0');
+    memcpy(payload.data(), &total, sizeof(total));
+    link_->SendControl(log::FrameType::kCredit, 0, call, std::move(payload));
+  }
+  Flush();
 }
 
 void ServerSession::RejectCall(const std::shared_ptr<ServerCall>& call, wire::NotStarted why,

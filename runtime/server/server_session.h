@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
+#include "spoolrpc/exec/timer_queue.h"
 #include "spoolrpc/link/io_threads.h"
 #include "spoolrpc/link/session_link.h"
 #include "spoolrpc/rpc/reassembly.h"
@@ -31,6 +33,9 @@ class SessionHost {
   // The session has ended and wants to be removed. May be called under the session's poll.
   virtual void OnSessionEnded(ServerSession* session, bool client_gone) = 0;
   virtual bool draining() const = 0;
+  // Runs what a reactor is told, or another callback, on a thread of the server.
+  virtual void RunReaction(std::function<void()> reaction) = 0;
+  virtual exec::TimerQueue* timers() = 0;
   virtual void Warn(const std::string& message) = 0;
 };
 
@@ -62,6 +67,8 @@ class ServerSession final : public link::Pollable,
   uint32_t slot() const { return slot_; }
   const os::ProcessId& client() const { return client_; }
   const std::string& peer() const { return peer_; }
+  SessionHost* host() const { return host_; }
+  size_t max_reply_size() const { return max_reply_size_; }
   bool ended() const { return ended_.load(std::memory_order_acquire); }
   // The client told, in its head, that it reads no more.
   bool client_closed() const { return client_closed_.load(std::memory_order_acquire); }
@@ -82,6 +89,12 @@ class ServerSession final : public link::Pollable,
   Start BeginCall(const std::shared_ptr<ServerCall>& call) ABSL_LOCKS_EXCLUDED(mu_);
   // Sends the reply of a call whose handler has run. Goes out with Flush().
   void EndCall(const std::shared_ptr<ServerCall>& call) ABSL_LOCKS_EXCLUDED(mu_);
+  // Adds a MESSAGE or INITIAL of an open call; nothing if it is open no longer. Goes out with
+  // Flush().
+  void SendPart(ServerCall* call, log::FrameType type, uint8_t flags, absl::string_view bytes)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Tells the client how much of its stream it may have sent.
+  void SendCredit(uint64_t call, uint64_t total) ABSL_LOCKS_EXCLUDED(mu_);
   // Ends a call that was not started.
   void RejectCall(const std::shared_ptr<ServerCall>& call, wire::NotStarted why,
                   const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
@@ -116,6 +129,10 @@ class ServerSession final : public link::Pollable,
   absl::Status OnFrame(const log::Frame& frame) ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status OnCall(const log::Frame& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status OnData(const log::Frame& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // A MESSAGE, or the DATA that continues one.
+  absl::Status OnStreamPart(ServerCall* call, const log::Frame& frame)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void OnCredit(const log::Frame& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OnCancel(uint64_t id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Admit(std::shared_ptr<ServerCall> call, absl::string_view request)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -30,7 +30,7 @@ constexpr absl::Duration kDrainReplyTime = absl::Seconds(10);
 }  // namespace
 
 SpoolServer::SpoolServer(const SpoolServerOptions& options)
-    : options_(options), env_(options.env) {}
+    : options_(options), env_(options.env), timers_(options.env.clock) {}
 
 absl::StatusOr<std::unique_ptr<SpoolServer>> SpoolServer::Start(const SpoolServerOptions& options) {
   auto server = std::unique_ptr<SpoolServer>(new SpoolServer(options));
@@ -101,6 +101,10 @@ SpoolServer::~SpoolServer() {
   for (const auto& [id, fd] : pidfds_) close(fd);
   if (epoll_fd_ >= 0) close(epoll_fd_);
   if (wake_fd_ >= 0) close(wake_fd_);
+}
+
+void SpoolServer::RunReaction(std::function<void()> reaction) {
+  dispatcher_->RunReaction(std::move(reaction));
 }
 
 void SpoolServer::Warn(const std::string& message) {

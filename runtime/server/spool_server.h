@@ -63,6 +63,8 @@ class SpoolServer final : public SessionHost {
   void Dispatch(std::vector<std::shared_ptr<ServerCall>> calls, bool inline_allowed) override;
   void OnSessionEnded(ServerSession* session, bool client_gone) override;
   bool draining() const override { return draining_.load(std::memory_order_acquire); }
+  void RunReaction(std::function<void()> reaction) override;
+  exec::TimerQueue* timers() override { return &timers_; }
   void Warn(const std::string& message) override;
 
  private:
@@ -94,6 +96,7 @@ class SpoolServer final : public SessionHost {
   std::unique_ptr<spool::ServerDirectory> directory_;
   std::unique_ptr<link::FlusherThreads> flushers_;
   std::unique_ptr<link::PollerThreads> pollers_;
+  exec::TimerQueue timers_;
   std::unique_ptr<Dispatcher> dispatcher_;
   os::Nanos started_ = 0;
 

@@ -199,7 +199,7 @@ TEST_P(FlowControlTest, HeaderThatFitsNoFrameCannotBeSent) {
   header.set_method(std::string(client().link->max_single() - 100, 'm'));
   const size_t size = header.ByteSizeLong();
   ASSERT_LE(size, client().link->max_single());
-  client().link->SendMessage(FrameType::kCall, 0, 1, header, nullptr, 0);
+  client().link->SendMessage(FrameType::kCall, 0, 1, &header, nullptr, 0);
   ASSERT_OK(client().link->Flush());
   EXPECT_EQ(server().Poll().frames, 1);
 }

@@ -54,7 +54,7 @@ struct End {
     wire::Metadata message;  // any message with bytes in it
     message.set_value(bytes);
     wire::CallHeader header;
-    return link->SendMessage(type, 0, call, header, &message, message.ByteSizeLong());
+    return link->SendMessage(type, 0, call, &header, &message, message.ByteSizeLong());
   }
 };
 

@@ -26,7 +26,7 @@ class OutgoingTest : public ::testing::Test {
     message.type = type;
     message.flags = type == FrameType::kReply ? log::kAcked : 0;
     message.call = call;
-    if (type == FrameType::kCall) message.header = "header";
+    if (type == FrameType::kCall) message.header = std::string("\6\0\0\0header", 10);
     message.body = std::string(size, static_cast<char>('a' + call));
     return message;
   }
@@ -110,6 +110,21 @@ TEST_F(OutgoingTest, MessagesTakeTurns) {
   EXPECT_EQ(order, (std::vector<uint64_t>{1, 2, 3, 1, 1}));
 }
 
+TEST_F(OutgoingTest, WhatBelongsToOneCallKeepsItsOrder) {
+  OutgoingQueue queue;
+  queue.AddMessage(Message(FrameType::kMessage, 1, 2 * max_payload()));
+  queue.AddMessage(Message(FrameType::kMessage, 2, 10));
+  queue.AddMessage(Message(FrameType::kMessage, 1, 10));
+  queue.AddMessage(Message(FrameType::kHalfClose, 1, 0));
+  std::vector<std::pair<uint64_t, FrameType>> order;
+  for (const Received& frame : Pump(&queue)) order.emplace_back(frame.call, frame.type);
+  EXPECT_EQ(order, (std::vector<std::pair<uint64_t, FrameType>>{{1, FrameType::kMessage},
+                                                                {2, FrameType::kMessage},
+                                                                {1, FrameType::kData},
+                                                                {1, FrameType::kMessage},
+                                                                {1, FrameType::kHalfClose}}));
+}
+
 TEST_F(OutgoingTest, ControlFramesGoFirst) {
   OutgoingQueue queue;
   queue.AddMessage(Message(FrameType::kCall, 1, 10));
@@ -139,7 +154,7 @@ TEST_F(OutgoingTest, RemoveTellsWhetherItHadBegun) {
   EXPECT_TRUE(found);
   queue.Remove(3, &found);
   EXPECT_FALSE(found);
-  EXPECT_EQ(queue.messages(), 1);
+  EXPECT_EQ(queue.calls(), 1);
 }
 
 TEST_F(OutgoingTest, EmptyMessageIsOneFrame) {

@@ -1,0 +1,756 @@
+#include "spoolrpc/client/stream_call.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "spoolrpc/exec/thread_pool.h"
+#include "spoolrpc/rpc/call_header.h"
+#include "spoolrpc/rpc/error.h"
+#include "spoolrpc/rpc/stream_window.h"
+#include "spoolrpc/spool/reason.h"
+
+namespace spoolrpc::client {
+namespace {
+
+bool ClientStreams(const MethodInfo& method) {
+  return method.kind == MethodKind::kClientStreaming || method.kind == MethodKind::kBidiStreaming;
+}
+
+// "package.Service" of "/package.Service/Method".
+absl::string_view ServiceOf(absl::string_view method) {
+  if (!method.empty()) method.remove_prefix(1);
+  return method.substr(0, method.find('/'));
+}
+
+}  // namespace
+
+absl::Status NoSession(const absl::Status& status, const MethodInfo& method, const CallTimes& times,
+                       os::Nanos now, const std::string& path) {
+  const std::string waited = absl::FormatDuration(absl::Nanoseconds(now - times.began));
+  if (absl::IsCancelled(status)) {
+    return rpc::TransportError(absl::StatusCode::kCancelled, ErrorInfo::CANCELLED,
+                               "the caller cancelled the call", false, method.full_name);
+  }
+  if (!absl::IsDeadlineExceeded(status)) {
+    return rpc::TransportErrorFrom(status, spool::ReasonOf(status, ErrorInfo::SPOOL_UNUSABLE),
+                                   false, method.full_name, path);
+  }
+  if (times.deadline <= now) {
+    return rpc::TransportError(
+        absl::StatusCode::kDeadlineExceeded, ErrorInfo::DEADLINE,
+        absl::StrCat("the deadline passed after ", waited, ": ", status.message()), false,
+        method.full_name, path);
+  }
+  return rpc::TransportError(
+      absl::StatusCode::kUnavailable, ErrorInfo::NO_SERVER,
+      absl::StrCat("no server within the ack timeout (", waited, "): ", status.message()), false,
+      method.full_name, path);
+}
+
+StreamCall::StreamCall(const CallResources* resources, const MethodInfo& method,
+                       ClientContext* context, const CallTimes& times,
+                       const google::protobuf::MessageLite* request,
+                       google::protobuf::MessageLite* reply)
+    : resources_(resources),
+      method_(&method),
+      context_(context),
+      times_(times),
+      request_(request),
+      reply_(reply) {
+  absl::MutexLock lock(&mu_);
+  half_closed_ = !ClientStreams(method);
+}
+
+StreamCall::~StreamCall() = default;
+
+// ---------------------------------------------------------------- attempts
+
+void StreamCall::End(absl::Status status) {
+  if (state_ == State::kEnded) return;
+  state_ = State::kEnded;
+  status_ = std::move(status);
+  replay_.clear();
+  changed_.SignalAll();
+  Schedule();
+}
+
+void StreamCall::FailWith(absl::Status status) {
+  absl::MutexLock lock(&mu_);
+  End(std::move(status));
+}
+
+bool StreamCall::BeginOn(std::shared_ptr<ClientSession> session) {
+  auto owned = std::make_unique<ClientCall>(*method_, context_);
+  ClientCall* const attempt = owned.get();
+  attempt->request = request_;
+  attempt->request_size = request_size_;
+  attempt->reply = reply_;
+  attempt->max_reply_size = resources_->max_receive_size;
+  attempt->began = times_.began;
+  attempt->deadline = times_.deadline;
+  attempt->ack_deadline = times_.ack_deadline;
+  attempt->observer = this;
+  attempt->async = async();
+  {
+    absl::MutexLock lock(&mu_);
+    if (state_ != State::kConnecting) return true;
+    attempts_.push_back(std::move(owned));
+    attempt_ = attempt;
+    session_ = session;
+    credit_ = granted_ = rpc::kStreamWindow;
+    sent_ = taken_ = received_ = 0;
+  }
+  if (!session->Begin(attempt)) {
+    if (attempt->resend) return false;
+    absl::MutexLock lock(&mu_);
+    End(attempt->status);
+    return true;
+  }
+  bool flush = false;
+  {
+    absl::MutexLock lock(&mu_);
+    for (const Written& written : replay_) {
+      SendNow(written);
+      flush = true;
+    }
+    state_ = State::kOpen;
+    changed_.SignalAll();
+    Schedule();  // what came meanwhile
+  }
+  if (flush) session->Flush();
+  // The caller may have cancelled before there was anything to give up.
+  session->GiveUpIfDue(attempt);
+  return true;
+}
+
+void StreamCall::Connect() {
+  const absl::string_view service = ServiceOf(method_->full_name);
+  const os::Clock* const clock = resources_->clock;
+  for (;;) {
+    absl::StatusOr<std::shared_ptr<ClientSession>> found = resources_->pool->TryGet(service);
+    if (access().cancelled()) {
+      found = absl::CancelledError("");
+    } else if (*found == nullptr) {
+      found = resources_->pool->Get(service, std::min(times_.deadline, times_.ack_deadline),
+                                    [this] { return access().cancelled(); });
+    }
+    if (!found.ok()) {
+      absl::MutexLock lock(&mu_);
+      End(NoSession(found.status(), *method_, times_, clock->Now(), resources_->path));
+      return;
+    }
+    if (BeginOn(*std::move(found))) return;
+  }
+}
+
+void StreamCall::ConnectAsync() {
+  const absl::string_view service = ServiceOf(method_->full_name);
+  for (;;) {
+    if (access().cancelled()) {
+      absl::MutexLock lock(&mu_);
+      End(NoSession(absl::CancelledError(""), *method_, times_, times_.began, resources_->path));
+      return;
+    }
+    std::shared_ptr<ClientSession> session = resources_->pool->TryGet(service);
+    if (session == nullptr) break;
+    if (BeginOn(std::move(session))) return;
+  }
+  auto self = std::static_pointer_cast<StreamCall>(shared_from_this());
+  absl::MutexLock lock(&mu_);
+  if (state_ != State::kConnecting) return;
+  // Called on a thread of the runtime, later.
+  wait_ = resources_->pool->GetAsync(
+      service, [self](absl::StatusOr<std::shared_ptr<ClientSession>> found) {
+        {
+          absl::MutexLock inner(&self->mu_);
+          self->wait_ = 0;
+          if (!found.ok()) {
+            self->End(NoSession(found.status(), *self->method_, self->times_,
+                                self->resources_->clock->Now(), self->resources_->path));
+            return;
+          }
+        }
+        if (!self->BeginOn(*std::move(found))) self->ConnectAsync();
+      });
+}
+
+void StreamCall::AfterAttempt() {
+  ClientCall* attempt = nullptr;
+  std::shared_ptr<ClientSession> session;
+  {
+    absl::MutexLock lock(&mu_);
+    if (state_ != State::kOpen || attempt_ == nullptr ||
+        !attempt_->done.load(std::memory_order_acquire)) {
+      return;
+    }
+    attempt = attempt_;
+    session = session_;
+    if (attempt->resend && (!replayable_ || !inbound_.empty() || taken_ > 0)) {
+      attempt->resend = false;
+      attempt->status = rpc::TransportError(
+          absl::StatusCode::kUnavailable, ErrorInfo::NOT_STARTED,
+          "the server returned the call unstarted, and what was written is no longer kept", false,
+          method_->full_name);
+    }
+    // Others that wait leave it to this thread.
+    state_ = State::kConnecting;
+    attempt_ = nullptr;
+  }
+  if (attempt->resend) {
+    if (async()) {
+      ConnectAsync();
+    } else {
+      Connect();
+    }
+    return;
+  }
+  session->ParseReply(attempt);
+  absl::MutexLock lock(&mu_);
+  End(attempt->status);
+}
+
+uint32_t StreamCall::version() const {
+  return attempt_ == nullptr ? 0 : attempt_->version.load(std::memory_order_acquire);
+}
+
+void StreamCall::AwaitChange(uint32_t version) {
+  ClientCall* attempt = nullptr;
+  std::shared_ptr<ClientSession> session;
+  {
+    absl::MutexLock lock(&mu_);
+    if (state_ == State::kEnded) return;
+    if (state_ == State::kConnecting) {
+      changed_.Wait(&mu_);  // another thread sees to it
+      return;
+    }
+    attempt = attempt_;
+    session = session_;
+  }
+  session->Await(attempt, version);
+  if (attempt->done.load(std::memory_order_acquire)) AfterAttempt();
+}
+
+void StreamCall::Cancel() {
+  ClientCall* attempt = nullptr;
+  std::shared_ptr<ClientSession> session;
+  {
+    absl::MutexLock lock(&mu_);
+    if (state_ == State::kConnecting) {
+      if (!async()) {
+        resources_->pool->WakeAll();
+      } else if (wait_ != 0 && resources_->pool->CancelWait(wait_)) {
+        wait_ = 0;
+        End(NoSession(absl::CancelledError(""), *method_, times_, times_.began, resources_->path));
+      }
+      return;  // or BeginOn() notices
+    }
+    if (state_ != State::kOpen) return;
+    attempt = attempt_;
+    session = session_;
+  }
+  session->GiveUpIfDue(attempt);
+}
+
+// ---------------------------------------------------------------- what comes
+
+void StreamCall::OnInitialMetadata(Metadata metadata) {
+  access().SetInitialMetadata(std::move(metadata));
+  absl::MutexLock lock(&mu_);
+  initial_ = true;
+  replayable_ = false;
+  replay_.clear();
+  Schedule();
+}
+
+bool StreamCall::OnMessage(std::string bytes, bool compressed) {
+  absl::MutexLock lock(&mu_);
+  if (received_ >= granted_) return false;
+  received_ += rpc::StreamCost(bytes.size());
+  replayable_ = false;
+  if (state_ == State::kOpen) replay_.clear();
+  if (dropping_) {
+    taken_ += rpc::StreamCost(bytes.size());
+    return true;
+  }
+  inbound_.push_back({std::move(bytes), compressed});
+  Schedule();
+  return true;
+}
+
+void StreamCall::OnCredit(uint64_t total) {
+  absl::MutexLock lock(&mu_);
+  // The handler reads.
+  replayable_ = false;
+  if (state_ == State::kOpen) replay_.clear();
+  credit_ = std::max(credit_, total);
+  Schedule();
+}
+
+void StreamCall::OnEnded() {
+  absl::MutexLock lock(&mu_);
+  Schedule();
+}
+
+StreamCall::Inbound StreamCall::TakeInbound(uint64_t* credit) {
+  Inbound inbound = std::move(inbound_.front());
+  inbound_.pop_front();
+  taken_ += rpc::StreamCost(inbound.bytes.size());
+  *credit = 0;
+  if (taken_ + rpc::kStreamWindow >= granted_ + rpc::kStreamWindow / 2) {
+    granted_ = taken_ + rpc::kStreamWindow;
+    *credit = granted_;
+  }
+  return inbound;
+}
+
+void StreamCall::TellCredit(uint64_t credit) {
+  if (credit == 0) return;
+  std::shared_ptr<ClientSession> session;
+  {
+    absl::MutexLock lock(&mu_);
+    if (state_ != State::kOpen) return;
+    session = session_;
+    session->SendCredit(*attempt_, credit);
+  }
+  session->Flush();
+}
+
+absl::Status StreamCall::Parse(Inbound inbound, google::protobuf::MessageLite* message) const {
+  const absl::Status parsed = rpc::ParseMessage(inbound.bytes, method_->full_name, message);
+  if (parsed.ok()) return parsed;
+  return rpc::TransportErrorFrom(parsed, ErrorInfo::BAD_MESSAGE, true);
+}
+
+// ---------------------------------------------------------------- what goes
+
+absl::Status StreamCall::Serialize(const google::protobuf::MessageLite& message,
+                                   std::string* bytes) const {
+  size_t size = 0;
+  if (absl::Status s = rpc::CheckSerializable(message, method_->full_name, &size); !s.ok()) {
+    return rpc::TransportErrorFrom(s, ErrorInfo::BAD_MESSAGE, true);
+  }
+  if (size > resources_->max_send_size) {
+    return rpc::TransportError(
+        absl::StatusCode::kResourceExhausted, ErrorInfo::MESSAGE_TOO_LARGE,
+        absl::StrCat("the message has ", size, " bytes, this channel sends at most ",
+                     resources_->max_send_size),
+        true, method_->full_name);
+  }
+  message.SerializePartialToString(bytes);
+  return absl::OkStatus();
+}
+
+void StreamCall::SendNow(const Written& written) {
+  if (written.half_close) {
+    session_->SendHalfClose(*attempt_);
+  } else {
+    session_->SendMessage(*attempt_, written.flags, written.bytes);
+    sent_ += rpc::StreamCost(written.bytes.size());
+  }
+}
+
+void StreamCall::SendOrKeep(Written written) {
+  if (state_ == State::kOpen) {
+    SendNow(written);
+  } else if (!written.half_close) {
+    sent_ += rpc::StreamCost(written.bytes.size());
+  }
+  if (replayable_ || state_ == State::kConnecting) replay_.push_back(std::move(written));
+}
+
+void StreamCall::FlushSession() {
+  std::shared_ptr<ClientSession> session;
+  {
+    absl::MutexLock lock(&mu_);
+    if (state_ != State::kOpen) return;
+    session = session_;
+  }
+  session->Flush();
+}
+
+void StreamCall::FailAttempt(absl::Status status) {
+  ClientCall* attempt = nullptr;
+  std::shared_ptr<ClientSession> session;
+  {
+    absl::MutexLock lock(&mu_);
+    if (state_ != State::kOpen) {
+      End(std::move(status));
+      return;
+    }
+    attempt = attempt_;
+    session = session_;
+  }
+  session->Fail(attempt, std::move(status));
+  if (!async()) AfterAttempt();
+}
+
+// ---------------------------------------------------------------- blocking
+
+void StreamCall::Begin() {
+  {
+    absl::MutexLock lock(&mu_);
+    if (state_ != State::kIdle) return;
+    state_ = State::kConnecting;
+  }
+  if (request_ != nullptr) request_size_ = request_->ByteSizeLong();
+  hooked_ = true;
+  access().SetCancelHook([this] { Cancel(); });
+  Connect();
+}
+
+void StreamCall::WaitForInitialMetadata() {
+  for (;;) {
+    uint32_t seen = 0;
+    {
+      absl::MutexLock lock(&mu_);
+      if (initial_ || !inbound_.empty() || taken_ > 0 || state_ == State::kEnded) return;
+      seen = version();
+    }
+    AwaitChange(seen);
+  }
+}
+
+bool StreamCall::Read(google::protobuf::MessageLite* message) {
+  Inbound inbound;
+  uint64_t credit = 0;
+  for (;;) {
+    uint32_t seen = 0;
+    {
+      absl::MutexLock lock(&mu_);
+      if (!inbound_.empty()) {
+        inbound = TakeInbound(&credit);
+        break;
+      }
+      if (state_ == State::kEnded) return false;
+      seen = version();
+    }
+    AwaitChange(seen);
+  }
+  TellCredit(credit);
+  absl::Status parsed = Parse(std::move(inbound), message);
+  if (parsed.ok()) return true;
+  FailAttempt(std::move(parsed));
+  return false;
+}
+
+bool StreamCall::Write(const google::protobuf::MessageLite& message, WriteOptions options) {
+  Written written;
+  if (absl::Status s = Serialize(message, &written.bytes); !s.ok()) {
+    FailAttempt(std::move(s));
+    return false;
+  }
+  for (;;) {
+    uint32_t seen = 0;
+    {
+      absl::MutexLock lock(&mu_);
+      if (state_ == State::kEnded || half_closed_) return false;
+      if (attempt_ != nullptr && attempt_->done.load(std::memory_order_acquire)) {
+        seen = ~version();  // does not wait
+      } else if (HasCredit()) {
+        SendOrKeep(std::move(written));
+        if (options.is_last_message()) {
+          half_closed_ = true;
+          SendOrKeep({/*half_close=*/true, 0, ""});
+        }
+        break;
+      } else {
+        seen = version();
+      }
+    }
+    AwaitChange(seen);
+  }
+  if (!options.get_buffer_hint()) FlushSession();
+  return true;
+}
+
+bool StreamCall::WritesDone() {
+  {
+    absl::MutexLock lock(&mu_);
+    if (state_ == State::kEnded || half_closed_) return false;
+    half_closed_ = true;
+    SendOrKeep({/*half_close=*/true, 0, ""});
+  }
+  FlushSession();
+  return true;
+}
+
+absl::Status StreamCall::Finish() {
+  WritesDone();
+  for (;;) {
+    uint32_t seen = 0;
+    uint64_t credit = 0;
+    {
+      absl::MutexLock lock(&mu_);
+      dropping_ = true;
+      while (!inbound_.empty()) {
+        uint64_t more = 0;
+        TakeInbound(&more);
+        credit = std::max(credit, more);
+      }
+      if (taken_ + rpc::kStreamWindow >= granted_ + rpc::kStreamWindow / 2) {
+        credit = granted_ = taken_ + rpc::kStreamWindow;
+      }
+      if (state_ == State::kEnded) break;
+      seen = version();
+    }
+    TellCredit(credit);
+    AwaitChange(seen);
+  }
+  Abandon();
+  absl::MutexLock lock(&mu_);
+  return status_;
+}
+
+void StreamCall::Abandon() {
+  for (;;) {
+    ClientCall* attempt = nullptr;
+    std::shared_ptr<ClientSession> session;
+    {
+      absl::MutexLock lock(&mu_);
+      if (state_ == State::kOpen) {
+        attempt = attempt_;
+        session = session_;
+      } else if (state_ != State::kConnecting) {
+        session_.reset();
+        break;
+      }
+    }
+    if (session != nullptr) {
+      session->Fail(attempt, rpc::TransportError(absl::StatusCode::kCancelled, ErrorInfo::CANCELLED,
+                                                 "the stream was dropped before its end", true,
+                                                 method_->full_name));
+      attempt->resend = false;
+    }
+    AfterAttempt();
+  }
+  if (hooked_) access().SetCancelHook(nullptr);
+}
+
+// ---------------------------------------------------------------- asynchronous
+
+void StreamCall::BindReactor(ClientReactor* reactor, std::shared_ptr<void> keep) {
+  reactor_ = reactor;
+  keep_ = std::move(keep);
+}
+
+void StreamCall::BindCallback(std::function<void(absl::Status)> done, std::shared_ptr<void> keep) {
+  callback_ = std::move(done);
+  keep_ = std::move(keep);
+}
+
+void StreamCall::StartCall() {
+  bool failed = false;
+  {
+    absl::MutexLock lock(&mu_);
+    if (self_ != nullptr || end_told_) return;
+    self_ = std::static_pointer_cast<StreamCall>(shared_from_this());
+    failed = state_ == State::kEnded;
+    if (!failed) {
+      state_ = State::kConnecting;
+      ArmTimer();
+    }
+    Schedule();
+  }
+  if (failed) return;
+  if (request_ != nullptr) request_size_ = request_->ByteSizeLong();
+  const std::weak_ptr<CallObserver> weak = weak_from_this();
+  hooked_ = true;
+  access().SetCancelHook([weak] {
+    if (const auto self = weak.lock()) static_cast<StreamCall*>(self.get())->Cancel();
+  });
+  ConnectAsync();
+}
+
+void StreamCall::ArmTimer() {
+  const bool acknowledged =
+      attempt_ != nullptr && attempt_->acknowledged.load(std::memory_order_acquire);
+  const os::Nanos until =
+      acknowledged ? times_.deadline : std::min(times_.deadline, times_.ack_deadline);
+  if (until == os::kNever) return;
+  const std::weak_ptr<CallObserver> weak = weak_from_this();
+  timer_ = resources_->timers->At(until, [weak] {
+    auto self = std::static_pointer_cast<StreamCall>(weak.lock());
+    if (self != nullptr) {
+      exec::ThreadPool::Shared()->Run([self = std::move(self)] { self->OnTimer(); });
+    }
+  });
+}
+
+void StreamCall::OnTimer() {
+  ClientCall* attempt = nullptr;
+  std::shared_ptr<ClientSession> session;
+  {
+    absl::MutexLock lock(&mu_);
+    timer_ = 0;
+    if (state_ == State::kEnded) return;
+    if (state_ == State::kConnecting && wait_ != 0 && resources_->pool->CancelWait(wait_)) {
+      wait_ = 0;
+      End(NoSession(absl::DeadlineExceededError(resources_->pool->situation()), *method_, times_,
+                    resources_->clock->Now(), resources_->path));
+      return;
+    }
+    if (state_ == State::kOpen) {
+      attempt = attempt_;
+      session = session_;
+    }
+  }
+  if (session != nullptr) session->GiveUpIfDue(attempt);
+  absl::MutexLock lock(&mu_);
+  if (state_ != State::kEnded && timer_ == 0) ArmTimer();
+}
+
+void StreamCall::StartRead(google::protobuf::MessageLite* message) {
+  absl::MutexLock lock(&mu_);
+  reading_ = message;
+  Schedule();
+}
+
+void StreamCall::StartWrite(const google::protobuf::MessageLite* message, WriteOptions options) {
+  Written written;
+  absl::Status failure = Serialize(*message, &written.bytes);
+  {
+    absl::MutexLock lock(&mu_);
+    writing_ = true;
+    write_failed_ = !failure.ok() || half_closed_;
+    write_last_ = options.is_last_message();
+    write_ = std::move(written);
+    Schedule();
+  }
+  if (!failure.ok()) FailAttempt(std::move(failure));
+}
+
+void StreamCall::StartWritesDone() {
+  absl::MutexLock lock(&mu_);
+  closing_ = true;
+  Schedule();
+}
+
+void StreamCall::AddHolds(int holds) {
+  absl::MutexLock lock(&mu_);
+  holds_ += holds;
+}
+
+void StreamCall::RemoveHold() {
+  absl::MutexLock lock(&mu_);
+  --holds_;
+  Schedule();
+}
+
+void StreamCall::Schedule() {
+  if (!async() || scheduled_ || state_ == State::kIdle || self_ == nullptr) return;
+  scheduled_ = true;
+  exec::ThreadPool::Shared()->Run([self = self_] { self->Pump(); });
+}
+
+void StreamCall::Pump() {
+  while (PumpOne()) {
+  }
+}
+
+bool StreamCall::PumpOne() {
+  enum class What { kAttempt, kInitial, kRead, kNoRead, kWrite, kClose, kEnd } what;
+  bool ok = false;
+  uint64_t credit = 0;
+  Inbound inbound;
+  google::protobuf::MessageLite* into = nullptr;
+  {
+    absl::MutexLock lock(&mu_);
+    const bool ended = state_ == State::kEnded;
+    if (state_ == State::kOpen && attempt_->done.load(std::memory_order_acquire)) {
+      what = What::kAttempt;
+    } else if (reactor_ != nullptr && !initial_told_ && (initial_ || ended || !inbound_.empty())) {
+      what = What::kInitial;
+      initial_told_ = true;
+      ok = initial_ || !inbound_.empty() || status_.ok();
+    } else if (reading_ != nullptr && !inbound_.empty()) {
+      what = What::kRead;
+      into = std::exchange(reading_, nullptr);
+      inbound = TakeInbound(&credit);
+    } else if (reading_ != nullptr && ended) {
+      what = What::kNoRead;
+      reading_ = nullptr;
+    } else if (writing_ && (ended || write_failed_ || HasCredit())) {
+      what = What::kWrite;
+      writing_ = false;
+      ok = !ended && !write_failed_;
+      if (ok) {
+        SendOrKeep(std::move(write_));
+        if (write_last_) {
+          half_closed_ = true;
+          SendOrKeep({/*half_close=*/true, 0, ""});
+        }
+      }
+    } else if (closing_ && !writing_) {
+      what = What::kClose;
+      closing_ = false;
+      ok = !ended && !half_closed_;
+      if (ok) {
+        half_closed_ = true;
+        SendOrKeep({/*half_close=*/true, 0, ""});
+      }
+    } else if (ended && holds_ == 0 && !end_told_) {
+      what = What::kEnd;
+      end_told_ = true;
+    } else {
+      scheduled_ = false;
+      return false;
+    }
+  }
+  switch (what) {
+    case What::kAttempt:
+      AfterAttempt();
+      return true;
+    case What::kInitial:
+      reactor_->OnReadInitialMetadataDone(ok);
+      return true;
+    case What::kRead: {
+      TellCredit(credit);
+      absl::Status parsed = Parse(std::move(inbound), into);
+      ok = parsed.ok();
+      if (!ok) FailAttempt(std::move(parsed));
+      reactor_->OnReadDone(ok);
+      return true;
+    }
+    case What::kNoRead:
+      reactor_->OnReadDone(false);
+      return true;
+    case What::kWrite:
+      if (ok) FlushSession();
+      reactor_->OnWriteDone(ok);
+      return true;
+    case What::kClose:
+      if (ok) FlushSession();
+      reactor_->OnWritesDoneDone(ok);
+      return true;
+    case What::kEnd:
+      TellEnd();
+      return false;  // for good: it stays scheduled
+  }
+  return false;
+}
+
+void StreamCall::TellEnd() {
+  if (hooked_) access().SetCancelHook(nullptr);
+  // In this order: the session before the channel that has made it.
+  std::shared_ptr<void> keep = std::move(keep_);
+  std::shared_ptr<StreamCall> self;
+  std::shared_ptr<ClientSession> session;
+  absl::Status status;
+  {
+    absl::MutexLock lock(&mu_);
+    self = std::move(self_);
+    session = std::move(session_);
+    status = status_;
+    if (timer_ != 0) resources_->timers->Cancel(timer_);
+  }
+  session.reset();
+  if (reactor_ != nullptr) {
+    reactor_->OnDone(status);
+    return;
+  }
+  const std::function<void(absl::Status)> done = std::move(callback_);
+  done(std::move(status));
+}
+
+}  // namespace spoolrpc::client

@@ -1,0 +1,190 @@
+// A call whose messages stream, or whose end nobody waits for: what blocking streams, reactors,
+// callbacks and futures have in common.
+#ifndef SPOOLRPC_CLIENT_STREAM_CALL_H_
+#define SPOOLRPC_CLIENT_STREAM_CALL_H_
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "spoolrpc/client/channel_interface.h"
+#include "spoolrpc/client/client_call.h"
+#include "spoolrpc/client/client_session.h"
+#include "spoolrpc/client/session_pool.h"
+#include "spoolrpc/exec/timer_queue.h"
+
+namespace spoolrpc::client {
+
+// What all calls of a channel share. Owned by the channel.
+struct CallResources {
+  SessionPool* pool = nullptr;
+  exec::TimerQueue* timers = nullptr;
+  const os::Clock* clock = nullptr;
+  std::string path;
+  size_t max_send_size = 0;
+  size_t max_receive_size = 0;
+};
+
+struct CallTimes {
+  os::Nanos began = 0;
+  os::Nanos deadline = os::kNever;
+  os::Nanos ack_deadline = os::kNever;
+};
+
+// The error of a call that has found no session until `now`.
+absl::Status NoSession(const absl::Status& status, const MethodInfo& method, const CallTimes& times,
+                       os::Nanos now, const std::string& path);
+
+// Thread-safe. Owned by shared_ptr. One of two kinds: *blocking*, driven by the threads that wait
+// in it; or *asynchronous*, with a reactor or a callback, driven by threads of the runtime; it then
+// lives until its end has been told.
+class StreamCall final : public CallObserver, public AsyncClientCall {
+ public:
+  // `request` is null if the client streams, `reply` if the server does.
+  StreamCall(const CallResources* resources, const MethodInfo& method, ClientContext* context,
+             const CallTimes& times, const google::protobuf::MessageLite* request,
+             google::protobuf::MessageLite* reply);
+  ~StreamCall() override;
+
+  // --- Blocking; see ClientStream.
+  void Begin() ABSL_LOCKS_EXCLUDED(mu_);
+  void WaitForInitialMetadata() ABSL_LOCKS_EXCLUDED(mu_);
+  bool Read(google::protobuf::MessageLite* message) ABSL_LOCKS_EXCLUDED(mu_);
+  bool Write(const google::protobuf::MessageLite& message, WriteOptions options)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  bool WritesDone() ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status Finish() ABSL_LOCKS_EXCLUDED(mu_);
+  // Cancels the call if it has not ended. Afterwards it uses no session any more.
+  void Abandon() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // --- Asynchronous. `keep` is released when the end has been told.
+  void BindReactor(ClientReactor* reactor, std::shared_ptr<void> keep);
+  void BindCallback(std::function<void(absl::Status)> done, std::shared_ptr<void> keep);
+  // Ends as it begins.
+  void FailWith(absl::Status status) ABSL_LOCKS_EXCLUDED(mu_);
+  void StartCall() override ABSL_LOCKS_EXCLUDED(mu_);
+  void StartRead(google::protobuf::MessageLite* message) override ABSL_LOCKS_EXCLUDED(mu_);
+  void StartWrite(const google::protobuf::MessageLite* message, WriteOptions options) override
+      ABSL_LOCKS_EXCLUDED(mu_);
+  void StartWritesDone() override ABSL_LOCKS_EXCLUDED(mu_);
+  void AddHolds(int holds) override ABSL_LOCKS_EXCLUDED(mu_);
+  void RemoveHold() override ABSL_LOCKS_EXCLUDED(mu_);
+
+  // --- CallObserver.
+  void OnInitialMetadata(Metadata metadata) override ABSL_LOCKS_EXCLUDED(mu_);
+  bool OnMessage(std::string bytes, bool compressed) override ABSL_LOCKS_EXCLUDED(mu_);
+  void OnCredit(uint64_t total) override ABSL_LOCKS_EXCLUDED(mu_);
+  void OnEnded() override ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  enum class State {
+    kIdle,        // not begun
+    kConnecting,  // looks for a session, or begins on one; what is written is kept
+    kOpen,        // on a session
+    kEnded,       // status_ says how
+  };
+  struct Inbound {
+    std::string bytes;
+    bool compressed;
+  };
+  // What was written so far, to be written again on another session.
+  struct Written {
+    bool half_close = false;
+    uint8_t flags = 0;
+    std::string bytes;
+  };
+
+  bool async() const { return reactor_ != nullptr || callback_ != nullptr; }
+  ContextAccess access() const { return ContextAccess(context_); }
+  // Makes the next attempt, on `session`. False: it takes no calls any more, try another.
+  bool BeginOn(std::shared_ptr<ClientSession> session) ABSL_LOCKS_EXCLUDED(mu_);
+  // The attempt has ended: the call ends with it, or goes on elsewhere.
+  void AfterAttempt() ABSL_LOCKS_EXCLUDED(mu_);
+  // Looks for a session; blocks.
+  void Connect() ABSL_LOCKS_EXCLUDED(mu_);
+  // The same without blocking.
+  void ConnectAsync() ABSL_LOCKS_EXCLUDED(mu_);
+  void End(absl::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Blocks until something may have changed since the caller looked, at `version`.
+  void AwaitChange(uint32_t version) ABSL_LOCKS_EXCLUDED(mu_);
+  uint32_t version() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Cancel() ABSL_LOCKS_EXCLUDED(mu_);
+  void ArmTimer() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void OnTimer() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // An error if it cannot be sent.
+  absl::Status Serialize(const google::protobuf::MessageLite& message, std::string* bytes) const;
+  bool HasCredit() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return sent_ < credit_; }
+  void SendOrKeep(Written written) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void SendNow(const Written& written) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Takes the first message; the credit that is to be told, or 0.
+  Inbound TakeInbound(uint64_t* credit) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Ends the call because of what the program or the peer did.
+  void FailAttempt(absl::Status status) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status Parse(Inbound inbound, google::protobuf::MessageLite* message) const;
+  void TellCredit(uint64_t credit) ABSL_LOCKS_EXCLUDED(mu_);
+  void FlushSession() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Asynchronous: tells one end after the other, on a thread of the runtime.
+  void Schedule() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Pump() ABSL_LOCKS_EXCLUDED(mu_);
+  bool PumpOne() ABSL_LOCKS_EXCLUDED(mu_);
+  void TellEnd() ABSL_LOCKS_EXCLUDED(mu_);
+
+  const CallResources* const resources_;
+  const MethodInfo* const method_;
+  ClientContext* const context_;
+  const CallTimes times_;
+  const google::protobuf::MessageLite* const request_;
+  google::protobuf::MessageLite* const reply_;
+  size_t request_size_ = 0;
+  bool hooked_ = false;  // into the context's TryCancel()
+
+  ClientReactor* reactor_ = nullptr;
+  std::function<void(absl::Status)> callback_;
+  std::shared_ptr<void> keep_;        // the channel, usually
+  std::shared_ptr<StreamCall> self_;  // while it is asynchronous and has not ended
+
+  absl::Mutex mu_;
+  absl::CondVar changed_;  // state_, for blocking calls
+  State state_ ABSL_GUARDED_BY(mu_) = State::kIdle;
+  absl::Status status_ ABSL_GUARDED_BY(mu_);
+  std::shared_ptr<ClientSession> session_ ABSL_GUARDED_BY(mu_);
+  ClientCall* attempt_ ABSL_GUARDED_BY(mu_) = nullptr;
+  std::vector<std::unique_ptr<ClientCall>> attempts_ ABSL_GUARDED_BY(mu_);
+  bool initial_ ABSL_GUARDED_BY(mu_) = false;
+  std::deque<Inbound> inbound_ ABSL_GUARDED_BY(mu_);
+  uint64_t received_ ABSL_GUARDED_BY(mu_) = 0;  // as credit counts
+  uint64_t taken_ ABSL_GUARDED_BY(mu_) = 0;     // of that, by the program
+  uint64_t granted_ ABSL_GUARDED_BY(mu_) = 0;   // to the server
+  uint64_t sent_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t credit_ ABSL_GUARDED_BY(mu_) = 0;
+  bool half_closed_ ABSL_GUARDED_BY(mu_) = false;
+  bool dropping_ ABSL_GUARDED_BY(mu_) = false;  // nobody will read
+  std::deque<Written> replay_ ABSL_GUARDED_BY(mu_);
+  bool replayable_ ABSL_GUARDED_BY(mu_) = true;
+
+  // Asynchronous.
+  uint64_t wait_ ABSL_GUARDED_BY(mu_) = 0;  // in the pool; 0: none
+  exec::TimerQueue::Id timer_ ABSL_GUARDED_BY(mu_) = 0;
+  bool scheduled_ ABSL_GUARDED_BY(mu_) = false;
+  bool initial_told_ ABSL_GUARDED_BY(mu_) = false;
+  google::protobuf::MessageLite* reading_ ABSL_GUARDED_BY(mu_) = nullptr;
+  bool writing_ ABSL_GUARDED_BY(mu_) = false;
+  Written write_ ABSL_GUARDED_BY(mu_);
+  bool write_last_ ABSL_GUARDED_BY(mu_) = false;
+  bool write_failed_ ABSL_GUARDED_BY(mu_) = false;
+  bool closing_ ABSL_GUARDED_BY(mu_) = false;
+  int holds_ ABSL_GUARDED_BY(mu_) = 0;
+  bool end_told_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace spoolrpc::client
+
+#endif  // SPOOLRPC_CLIENT_STREAM_CALL_H_
