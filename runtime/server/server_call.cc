@@ -120,10 +120,10 @@ void ServerCall::CheckResult() {
     } else if (status_.ok() && cancelled() && (client_streams() || server_streams())) {
       // Where the stream was broken off it looked to the handler as if it had ended: its OK is
       // about less than the client has sent, or wants.
-      status_ = context_.deadline_ <= absl::Now()
-                    ? absl::DeadlineExceededError(
-                          absl::StrCat(context_.method_, ": the deadline passed"))
-                    : absl::CancelledError(absl::StrCat(context_.method_, ": cancelled"));
+      status_ =
+          context_.deadline_ <= absl::Now()
+              ? absl::DeadlineExceededError(absl::StrCat(context_.method_, ": the deadline passed"))
+              : absl::CancelledError(absl::StrCat(context_.method_, ": cancelled"));
     }
   }
   if (!context_.initial_metadata_.empty() || !context_.trailing_metadata_.empty()) {
