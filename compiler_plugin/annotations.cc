@@ -1,122 +1,166 @@
 #include "compiler_plugin/annotations.h"
 
 #include <google/protobuf/descriptor.pb.h>
-#include <google/protobuf/dynamic_message.h>
 
-#include <limits>
-#include <memory>
+#include <algorithm>
+#include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "compiler_plugin/diagnostics.h"
+#include "compiler_plugin/option_value.h"
 
 namespace spoolrpc::compiler {
 namespace {
 
-using google::protobuf::DynamicMessageFactory;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::FileDescriptor;
-using google::protobuf::Message;
 using google::protobuf::MethodDescriptor;
 using google::protobuf::MethodDescriptorProto;
+using google::protobuf::MethodOptions;
 using google::protobuf::ServiceDescriptor;
 using google::protobuf::ServiceDescriptorProto;
-using google::protobuf::UnknownField;
-using google::protobuf::UnknownFieldSet;
 
-constexpr int64_t kNanosPerSecond = 1000000000;
-constexpr int64_t kMaxSeconds = std::numeric_limits<int64_t>::max() / kNanosPerSecond - 1;
+constexpr int kInline = 1;   // MethodOptions.Execution
+constexpr int kProcess = 1;  // MethodOptions.Isolation
+constexpr int kZstd = 2;     // MethodOptions.Compression
+constexpr uint32_t kUnavailable = uint32_t{1} << 14;
 
-// Reads one value of (spoolrpc.service) or (spoolrpc.method).
-//
-// The options are read through the definition that the .proto file imports, not through one linked
-// into the plugin: so another option with the same number, in a file that does not import ours, is
-// none of our business and cannot make the plugin fail.
-class OptionReader {
- public:
-  // `extension` is the full name of the option, `path` the place of the options in `file`.
-  OptionReader(const FileDescriptor& file, const char* extension, std::vector<int> path,
-               std::vector<std::string>* errors)
-      : file_(file),
-        name_(absl::StrCat("option (", extension, ")")),
-        path_(std::move(path)),
-        errors_(errors),
-        extension_(file.pool()->FindExtensionByName(extension)) {
-    if (extension_ != nullptr) path_.push_back(extension_->number());
-  }
+bool Streams(const MethodDescriptor& method) {
+  return method.client_streaming() || method.server_streaming();
+}
 
-  // Merges what `options` says into `annotations`.
-  void Read(const Message& options, MethodAnnotations* annotations) {
-    if (extension_ == nullptr || extension_->message_type() == nullptr) return;
-    DynamicMessageFactory factory;
-    std::unique_ptr<Message> value(factory.GetPrototype(extension_->message_type())->New());
-    if (!ParseUnknownField(options.GetReflection()->GetUnknownFields(options), value.get())) return;
-    std::vector<const FieldDescriptor*> fields;
-    value->GetReflection()->ListFields(*value, &fields);
-    for (const FieldDescriptor* field : fields) {
-      if (field->name() == "timeout") {
-        ReadDuration(*value, *field, &annotations->timeout_ns);
-      } else if (field->name() == "ack_timeout") {
-        ReadDuration(*value, *field, &annotations->ack_timeout_ns);
-      } else if (field->name() == "ack_before_execution") {
-        annotations->ack_before_execution = value->GetReflection()->GetBool(*value, field);
-      } else {
-        AddError({field->number()}, field->name(),
-                 "is newer than this protoc-gen-spoolrpc: take the plugin of the release that has "
-                 "this spoolrpc/options.proto");
-      }
-    }
-  }
+bool IsIdempotent(const MethodDescriptor& method) {
+  return method.options().idempotency_level() != MethodOptions::IDEMPOTENCY_UNKNOWN;
+}
 
- private:
-  // An option may be set piece by piece, and then each piece is a field of its own.
-  bool ParseUnknownField(const UnknownFieldSet& unknown, Message* value) const {
-    bool found = false;
-    for (int i = 0; i < unknown.field_count(); ++i) {
-      const UnknownField& field = unknown.field(i);
-      if (field.number() != extension_->number()) continue;
-      if (field.type() != UnknownField::TYPE_LENGTH_DELIMITED) continue;
-      // Cannot fail: protoc has just written these bytes by the same definition.
-      found |= value->MergeFromString(field.length_delimited());
-    }
-    return found;
-  }
-
-  void ReadDuration(const Message& value, const FieldDescriptor& field, int64_t* nanoseconds) {
-    const Message& duration = value.GetReflection()->GetMessage(value, &field);
-    const FieldDescriptor* seconds_field = duration.GetDescriptor()->FindFieldByName("seconds");
-    const FieldDescriptor* nanos_field = duration.GetDescriptor()->FindFieldByName("nanos");
-    const int64_t seconds = duration.GetReflection()->GetInt64(duration, seconds_field);
-    const int32_t nanos = duration.GetReflection()->GetInt32(duration, nanos_field);
-    if (nanos < 0 || nanos >= kNanosPerSecond) {
-      AddError({field.number(), nanos_field->number()}, field.name(),
-               absl::StrCat("has nanos: ", nanos, ": write 0 to 999999999"));
-    } else if (seconds < 0 || (seconds == 0 && nanos == 0)) {
-      AddError({field.number(), seconds_field->number()}, field.name(),
-               absl::StrCat("is ", seconds, " s ", nanos,
-                            " ns: write a positive duration, or leave it out for the default"));
-    } else if (seconds > kMaxSeconds) {
-      AddError({field.number(), seconds_field->number()}, field.name(),
-               absl::StrCat("is ", seconds, " s: write at most ", kMaxSeconds,
-                            " s, or leave it out for the default"));
+BatchAnnotation ReadBatch(const OptionValue& value) {
+  BatchAnnotation batch;
+  bool has_size = false;
+  value.ForEachField([&](const FieldDescriptor& field) {
+    if (field.name() == "max_size") {
+      has_size = true;
+      value.ReadInt(field, 1, &batch.max_size);
+    } else if (field.name() == "max_delay") {
+      value.ReadDuration(field, /*zero_allowed=*/true, &batch.max_delay_ns);
     } else {
-      *nanoseconds = seconds * kNanosPerSecond + nanos;
+      value.AddNewer(field);
+    }
+  });
+  if (!has_size) value.AddError("max_size", "is 0: write 1 or more");
+  return batch;
+}
+
+RetryAnnotation ReadRetry(const OptionValue& value) {
+  RetryAnnotation retry = {4, 100'000'000, 5'000'000'000, 2, kUnavailable};
+  bool has_max_backoff = false;
+  value.ForEachField([&](const FieldDescriptor& field) {
+    if (field.name() == "max_attempts") {
+      value.ReadInt(field, 2, &retry.max_attempts);
+    } else if (field.name() == "initial_backoff") {
+      value.ReadDuration(field, /*zero_allowed=*/false, &retry.initial_backoff_ns);
+    } else if (field.name() == "max_backoff") {
+      has_max_backoff = true;
+      value.ReadDuration(field, /*zero_allowed=*/false, &retry.max_backoff_ns);
+    } else if (field.name() == "backoff_multiplier") {
+      value.ReadDouble(field, 1, &retry.backoff_multiplier);
+    } else if (field.name() == "retryable_codes") {
+      value.ReadCodes(field, &retry.retryable_codes);
+    } else {
+      value.AddNewer(field);
+    }
+  });
+  if (!has_max_backoff) {
+    retry.max_backoff_ns = std::max(retry.max_backoff_ns, retry.initial_backoff_ns);
+  } else if (retry.max_backoff_ns < retry.initial_backoff_ns) {
+    value.AddError("max_backoff", "is shorter than initial_backoff: write at least as much");
+  }
+  return retry;
+}
+
+HedgingAnnotation ReadHedging(const OptionValue& value) {
+  HedgingAnnotation hedging = {2, 500'000'000, kUnavailable};
+  value.ForEachField([&](const FieldDescriptor& field) {
+    if (field.name() == "max_attempts") {
+      value.ReadInt(field, 2, &hedging.max_attempts);
+    } else if (field.name() == "delay") {
+      value.ReadDuration(field, /*zero_allowed=*/true, &hedging.delay_ns);
+    } else if (field.name() == "non_fatal_codes") {
+      value.ReadCodes(field, &hedging.non_fatal_codes);
+    } else {
+      value.AddNewer(field);
+    }
+  });
+  return hedging;
+}
+
+// Of a service or a method: what only the other one has is not in its definition.
+void ReadAnnotations(const OptionValue& value, MethodAnnotations* annotations) {
+  value.ForEachField([&](const FieldDescriptor& field) {
+    const absl::string_view name = field.name();
+    if (name == "timeout") {
+      value.ReadDuration(field, /*zero_allowed=*/false, &annotations->timeout_ns);
+    } else if (name == "ack_timeout") {
+      value.ReadDuration(field, /*zero_allowed=*/false, &annotations->ack_timeout_ns);
+    } else if (name == "ack_before_execution") {
+      annotations->ack_before_execution = value.GetBool(field);
+    } else if (name == "concurrency") {
+      value.ReadInt(field, 1, &annotations->concurrency);
+    } else if (name == "execution") {
+      value.ReadEnum(field, kInline, &annotations->execution);
+    } else if (name == "isolation") {
+      value.ReadEnum(field, kProcess, &annotations->isolation);
+    } else if (name == "compression") {
+      value.ReadEnum(field, kZstd, &annotations->compression);
+    } else if (name == "batch") {
+      annotations->batch = ReadBatch(value.Get(field));
+    } else if (name == "retry") {
+      annotations->retry = ReadRetry(value.Get(field));
+    } else if (name == "hedging") {
+      annotations->hedging = ReadHedging(value.Get(field));
+    } else {
+      value.AddNewer(field);
+    }
+  });
+}
+
+// What a method cannot have, or not together.
+void CheckMethod(const MethodDescriptor& method, const MethodAnnotations& annotations,
+                 const OptionValue& value) {
+  const bool batches = annotations.batch.max_size > 0;
+  if (batches && Streams(method)) {
+    value.AddError("batch", "is on a method that streams: only unary calls go in batches");
+  }
+  for (const auto& [name, given] : {std::pair("retry", annotations.retry.max_attempts > 0),
+                                    std::pair("hedging", annotations.hedging.max_attempts > 0)}) {
+    if (!given) continue;
+    if (!IsIdempotent(method)) {
+      value.AddError(name,
+                     "would execute a method more than once that does not say it may be: add "
+                     "option idempotency_level = IDEMPOTENT or NO_SIDE_EFFECTS");
+    }
+    if (Streams(method)) {
+      value.AddError(name, "is on a method that streams: only unary calls are sent again");
     }
   }
-
-  void AddError(const std::vector<int>& subpath, absl::string_view field,
-                absl::string_view problem) {
-    std::vector<int> path = path_;
-    path.insert(path.end(), subpath.begin(), subpath.end());
-    errors_->push_back(absl::StrCat(Place(file_, path), ": ", name_, ".", field, " ", problem));
+  if (annotations.retry.max_attempts > 0 && annotations.hedging.max_attempts > 0) {
+    value.AddError("hedging", "is on a method with retry: write one of the two");
   }
-
-  const FileDescriptor& file_;
-  const std::string name_;
-  std::vector<int> path_;
-  std::vector<std::string>* const errors_;
-  const FieldDescriptor* const extension_;
-};
+  if (annotations.execution != kInline) return;
+  if (Streams(method)) {
+    value.AddError("execution",
+                   "is INLINE on a method that streams: it would block the I/O thread");
+  }
+  if (annotations.concurrency > 0) {
+    value.AddError("execution", "is INLINE on a method with concurrency: write one of the two");
+  }
+  if (annotations.isolation == kProcess) {
+    value.AddError("execution",
+                   "is INLINE on a method with isolation: PROCESS: write one of the two");
+  }
+  if (batches) {
+    value.AddError("execution", "is INLINE on a method with batch: write one of the two");
+  }
+}
 
 }  // namespace
 
@@ -126,13 +170,22 @@ Annotations::Annotations(const FileDescriptor& file, std::vector<std::string>* e
     MethodAnnotations defaults;
     std::vector<int> path = PathOf(service);
     path.push_back(ServiceDescriptorProto::kOptionsFieldNumber);
-    OptionReader(file, "spoolrpc.service", path, errors).Read(service.options(), &defaults);
+    ReadOption(file, service.options(), "spoolrpc.service", path, errors,
+               [&](const OptionValue& value) { ReadAnnotations(value, &defaults); });
+    const RetryAnnotation default_retry = std::exchange(defaults.retry, {});
     for (int j = 0; j < service.method_count(); ++j) {
       const MethodDescriptor& method = *service.method(j);
       MethodAnnotations annotations = defaults;
       path = PathOf(method);
       path.push_back(MethodDescriptorProto::kOptionsFieldNumber);
-      OptionReader(file, "spoolrpc.method", path, errors).Read(method.options(), &annotations);
+      ReadOption(file, method.options(), "spoolrpc.method", path, errors,
+                 [&](const OptionValue& value) {
+                   ReadAnnotations(value, &annotations);
+                   CheckMethod(method, annotations, value);
+                 });
+      const bool repeats =
+          annotations.retry.max_attempts > 0 || annotations.hedging.max_attempts > 0;
+      if (!repeats && IsIdempotent(method) && !Streams(method)) annotations.retry = default_retry;
       methods_[&method] = annotations;
     }
   }

@@ -11,11 +11,39 @@
 
 namespace spoolrpc::compiler {
 
+// See MethodOptions in spoolrpc/options.proto, and MethodInfo in runtime/rpc/method_info.h, which
+// has the same.
+struct BatchAnnotation {
+  int32_t max_size = 0;  // 0: not given.
+  int64_t max_delay_ns = 0;
+};
+
+struct RetryAnnotation {
+  int32_t max_attempts = 0;  // 0: not given; otherwise all is, defaults included.
+  int64_t initial_backoff_ns = 0;
+  int64_t max_backoff_ns = 0;
+  double backoff_multiplier = 0;
+  uint32_t retryable_codes = 0;
+};
+
+struct HedgingAnnotation {
+  int32_t max_attempts = 0;  // 0: not given; otherwise all is, defaults included.
+  int64_t delay_ns = 0;
+  uint32_t non_fatal_codes = 0;
+};
+
 // The options of a method, those of its service taken into account.
 struct MethodAnnotations {
   int64_t timeout_ns = 0;      // 0: not given.
   int64_t ack_timeout_ns = 0;  // 0: not given.
   bool ack_before_execution = false;
+  int32_t concurrency = 0;  // 0: not given.
+  int execution = 0;        // The numbers of the enumerators.
+  int isolation = 0;
+  int compression = 0;
+  BatchAnnotation batch;
+  RetryAnnotation retry;
+  HedgingAnnotation hedging;
 };
 
 // The annotations of all methods of one file.

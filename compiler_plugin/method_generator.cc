@@ -4,6 +4,7 @@
 #include <google/protobuf/descriptor.pb.h>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "compiler_plugin/comments.h"
 
@@ -26,12 +27,38 @@ const char* IdempotencyOf(const MethodDescriptor& method) {
   return "kUnknown";
 }
 
+// The fields of a MethodInfo that most methods leave at their defaults; empty if this one does.
+std::string RareFields(const MethodAnnotations& options) {
+  static constexpr const char* kExecutions[] = {"kWorkers", "kInline"};
+  static constexpr const char* kIsolations[] = {"kNone", "kProcess"};
+  static constexpr const char* kCompressions[] = {"kDefault", "kNone", "kZstd"};
+  const BatchAnnotation& batch = options.batch;
+  const RetryAnnotation& retry = options.retry;
+  const HedgingAnnotation& hedging = options.hedging;
+  if (options.concurrency == 0 && options.execution == 0 && options.isolation == 0 &&
+      options.compression == 0 && batch.max_size == 0 && retry.max_attempts == 0 &&
+      hedging.max_attempts == 0) {
+    return "";
+  }
+  return absl::StrFormat(
+      R"gen(,
+     /*concurrency=*/%d, ::spoolrpc::Execution::%s,
+     ::spoolrpc::Isolation::%s, ::spoolrpc::Compression::%s,
+     /*batch=*/{/*max_size=*/%d, /*max_delay_ns=*/%d},
+     /*retry=*/{/*max_attempts=*/%d, /*initial_backoff_ns=*/%d, /*max_backoff_ns=*/%d,
+                /*backoff_multiplier=*/%.17g, /*retryable_codes=*/0x%x},
+     /*hedging=*/{/*max_attempts=*/%d, /*delay_ns=*/%d, /*non_fatal_codes=*/0x%x})gen",
+      options.concurrency, kExecutions[options.execution], kIsolations[options.isolation],
+      kCompressions[options.compression], batch.max_size, batch.max_delay_ns, retry.max_attempts,
+      retry.initial_backoff_ns, retry.max_backoff_ns, retry.backoff_multiplier,
+      retry.retryable_codes, hedging.max_attempts, hedging.delay_ns, hedging.non_fatal_codes);
+}
+
 }  // namespace
 
 MethodGenerator::MethodGenerator(const MethodDescriptor& method, const Names& names,
                                  const Annotations& annotations)
-    : method_(method), shape_(ShapeOf(method)) {
-  const MethodAnnotations& options = annotations.Of(method);
+    : method_(method), shape_(ShapeOf(method)), options_(annotations.Of(method)) {
   const std::string service = names.QualifiedClass(*method.service());
   types_ = {
       {"$request$", QualifiedClassName(method.input_type())},
@@ -50,9 +77,10 @@ MethodGenerator::MethodGenerator(const MethodDescriptor& method, const Names& na
       {"info", types_.at("$info$")},
       {"kind", shape_.kind},
       {"idempotency", IdempotencyOf(method)},
-      {"timeout_ns", absl::StrCat(options.timeout_ns)},
-      {"ack_timeout_ns", absl::StrCat(options.ack_timeout_ns)},
-      {"ack_before_execution", options.ack_before_execution ? "true" : "false"},
+      {"timeout_ns", absl::StrCat(options_.timeout_ns)},
+      {"ack_timeout_ns", absl::StrCat(options_.ack_timeout_ns)},
+      {"ack_before_execution", options_.ack_before_execution ? "true" : "false"},
+      {"rare_fields", RareFields(options_)},
       {"stream", Typed(absl::StrCat(shape_.stream_class, shape_.stream_types))},
       {"stream_interface",
        Typed(absl::StrCat(shape_.stream_class, "Interface", shape_.stream_types))},
@@ -73,7 +101,7 @@ void MethodGenerator::GenerateInfo(Printer* printer) const {
     {"$full_name$",
      ::spoolrpc::MethodKind::$kind$, ::spoolrpc::Idempotency::$idempotency$,
      /*timeout_ns=*/$timeout_ns$, /*ack_timeout_ns=*/$ack_timeout_ns$,
-     /*ack_before_execution=*/$ack_before_execution$},
+     /*ack_before_execution=*/$ack_before_execution$$rare_fields$},
 )gen");
 }
 

@@ -31,12 +31,15 @@ class MethodGenerator {
   // Stub and its own, then their definitions, then the mock.
   void GenerateStubInterface(Printer* printer) const;
   void GenerateAsyncInterface(Printer* printer) const;
+  void GenerateFutureInterface(Printer* printer) const;
   void GenerateRawInterface(Printer* printer) const;
   void GenerateStub(Printer* printer) const;
   void GenerateAsync(Printer* printer) const;
+  void GenerateFuture(Printer* printer) const;
   void GenerateRaw(Printer* printer) const;
   void GenerateStubDefinition(Printer* printer) const;
   void GenerateAsyncDefinition(Printer* printer) const;
+  void GenerateFutureDefinition(Printer* printer) const;
   void GenerateMock(Printer* printer) const;
 
   // The server's side: method_generator_server.cc. Service, WithCallbackMethod_X, and definitions.
@@ -56,6 +59,7 @@ class MethodGenerator {
 
   const google::protobuf::MethodDescriptor& method_;
   const MethodShape& shape_;
+  const MethodAnnotations& options_;
   Variables types_;
   Variables variables_;
 };

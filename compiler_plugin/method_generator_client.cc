@@ -23,6 +23,14 @@ virtual void $function$($async_declared$) = 0;
 )gen");
 }
 
+void MethodGenerator::GenerateFutureInterface(Printer* printer) const {
+  if (shape_.streams()) return;
+  Print(printer, R"gen(
+virtual ::spoolrpc::Future<$response$> $function$(const $request$& request, ::std::function<void(::spoolrpc::ClientContext*)> setup) = 0;
+::spoolrpc::Future<$response$> $function$(const $request$& request) { return this->$function$(request, nullptr); }
+)gen");
+}
+
 void MethodGenerator::GenerateRawInterface(Printer* printer) const {
   if (!shape_.streams()) return;
   Print(printer, R"gen(
@@ -47,6 +55,14 @@ void MethodGenerator::GenerateStub(Printer* printer) const {
 void MethodGenerator::GenerateAsync(Printer* printer) const {
   PrintEachAsync(printer, R"gen(
 void $function$($async_declared$) override;
+)gen");
+}
+
+void MethodGenerator::GenerateFuture(Printer* printer) const {
+  if (shape_.streams()) return;
+  Print(printer, R"gen(
+using StubInterface::future_interface::$function$;
+::spoolrpc::Future<$response$> $function$(const $request$& request, ::std::function<void(::spoolrpc::ClientContext*)> setup) override;
 )gen");
 }
 
@@ -80,6 +96,16 @@ void MethodGenerator::GenerateAsyncDefinition(Printer* printer) const {
 
 void $class$::Stub::async::$function$($async_parameters$) {
   stub_->$async_call$;
+}
+)gen");
+}
+
+void MethodGenerator::GenerateFutureDefinition(Printer* printer) const {
+  if (shape_.streams()) return;
+  Print(printer, R"gen(
+
+::spoolrpc::Future<$response$> $class$::Stub::future::$function$(const $request$& request, ::std::function<void(::spoolrpc::ClientContext*)> setup) {
+  return ::spoolrpc::Future<$response$>::Start(stub_->channel_, $info$, request, setup);
 }
 )gen");
 }

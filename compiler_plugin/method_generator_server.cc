@@ -24,6 +24,11 @@ void MethodGenerator::GenerateService(Printer* printer) const {
   PrintDocumented(printer, R"gen(
 virtual ::absl::Status $function$($service_parameters$);
 )gen");
+  if (options_.batch.max_size == 0) return;
+  Print(printer, R"gen(
+// Several calls at once; without an override each goes to the function above.
+virtual ::absl::Status $function$(::spoolrpc::BatchContext* batch, ::absl::Span<const $request$* const> requests, ::absl::Span<$response$* const> responses);
+)gen");
 }
 
 void MethodGenerator::GenerateCallbackClass(Printer* printer) const {
@@ -53,6 +58,16 @@ class $callback_class$ : public BaseClass {
 }
 
 void MethodGenerator::GenerateRegistration(Printer* printer) const {
+  if (options_.batch.max_size > 0) {
+    // The constructor tells which of the functions of this name is meant; make_unique could not.
+    Print(printer, R"gen(
+  ::spoolrpc::Service::AddMethod(
+      &$info$,
+      ::std::unique_ptr<::spoolrpc::MethodHandler>(
+          new ::spoolrpc::BatchMethodHandler<Service, $request$, $response$>(this, &Service::$function$)));
+)gen");
+    return;
+  }
   Print(printer, R"gen(
   ::spoolrpc::Service::AddMethod(
       &$info$,
@@ -66,6 +81,16 @@ void MethodGenerator::GenerateServiceDefinition(Printer* printer) const {
 
 ::absl::Status $class$::Service::$function$($unnamed_service_parameters$) {
   return ::absl::UnimplementedError("$full_name$ is not implemented by this server");
+}
+)gen");
+  if (options_.batch.max_size == 0) return;
+  Print(printer, R"gen(
+
+::absl::Status $class$::Service::$function$(::spoolrpc::BatchContext* batch, ::absl::Span<const $request$* const> requests, ::absl::Span<$response$* const> responses) {
+  for (int i = 0; i < batch->size(); ++i) {
+    batch->SetStatus(i, this->$function$(batch->context(i), requests[i], responses[i]));
+  }
+  return ::absl::OkStatus();
 }
 )gen");
 }

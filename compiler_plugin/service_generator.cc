@@ -84,6 +84,16 @@ void ServiceGenerator::GenerateStubInterface(Printer* printer) const {
     typedef class async_interface experimental_async_interface;
     virtual class async_interface* async() { return nullptr; }
     class async_interface* experimental_async() { return async(); }
+
+    // Unary calls whose replies are picked up later. `setup` is called at once with the call's context.
+    class future_interface {
+     public:
+      virtual ~future_interface() = default;
+)gen");
+  GenerateEach(printer, &MethodGenerator::GenerateFutureInterface, 3);
+  PrintTemplate(printer, variables_, R"gen(
+    };
+    virtual class future_interface* future() { return nullptr; }
 )gen");
   if (streams_) {
     PrintTemplate(printer, variables_, R"gen(
@@ -123,12 +133,26 @@ void ServiceGenerator::GenerateStub(Printer* printer) const {
     };
     class async* async() override { return &async_stub_; }
 
+    class future final : public StubInterface::future_interface {
+     public:
+)gen");
+  GenerateEach(printer, &MethodGenerator::GenerateFuture, 3);
+  PrintTemplate(printer, variables_, R"gen(
+
+     private:
+      friend class Stub;
+      explicit future(Stub* stub) : stub_(stub) {}
+      Stub* const stub_;
+    };
+    class future* future() override { return &future_stub_; }
+
    private:
 )gen");
   GenerateEach(printer, &MethodGenerator::GenerateRaw, 2);
   PrintTemplate(printer, variables_, R"gen(
     ::std::shared_ptr<::spoolrpc::ChannelInterface> channel_;
     class async async_stub_{this};
+    class future future_stub_{this};
   };
 
   static ::std::unique_ptr<Stub> NewStub(
@@ -186,6 +210,7 @@ $class$::Stub::Stub(
 )gen");
   GenerateEach(printer, &MethodGenerator::GenerateStubDefinition, 0);
   GenerateEach(printer, &MethodGenerator::GenerateAsyncDefinition, 0);
+  GenerateEach(printer, &MethodGenerator::GenerateFutureDefinition, 0);
   PrintTemplate(printer, variables_, R"gen(
 
 $class$::Service::Service() : ::spoolrpc::Service(&$qualified_class$::info_) {

@@ -13,7 +13,9 @@
 
 #include "absl/status/status.h"
 #include "spoolrpc/client/channel_interface.h"
+#include "spoolrpc/client/future.h"
 #include "spoolrpc/rpc/method_info.h"
+#include "spoolrpc/server/batch.h"
 #include "spoolrpc/server/method_handler.h"
 #include "spoolrpc/server/service.h"
 

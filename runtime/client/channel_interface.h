@@ -46,6 +46,10 @@ class ChannelInterface {
   virtual void PrepareCall(const MethodInfo& method, ClientContext* context,
                            const google::protobuf::MessageLite* request,
                            google::protobuf::MessageLite* reply, ClientReactor* reactor);
+
+  // A call of `method` ended with `status`, an error, and its future is gone without anybody having
+  // looked. Called on any thread; must not block. Does nothing here.
+  virtual void OnUnobservedError(const MethodInfo& /*method*/, const absl::Status& /*status*/) {}
 };
 
 // Reserved for options of a single stub, as grpc::StubOptions.

@@ -12,6 +12,38 @@ enum class MethodKind : uint8_t { kUnary, kClientStreaming, kServerStreaming, kB
 // protobuf's own `option idempotency_level`.
 enum class Idempotency : uint8_t { kUnknown, kNoSideEffects, kIdempotent };
 
+// Where the server runs the handler.
+enum class Execution : uint8_t { kWorkers, kInline };
+
+enum class Isolation : uint8_t { kNone, kProcess };
+
+enum class Compression : uint8_t { kDefault, kNone, kZstd };
+
+// Bit n: the status code n.
+using StatusCodeBits = uint32_t;
+
+// max_size 0: no batches.
+struct BatchSpec {
+  int32_t max_size = 0;
+  int64_t max_delay_ns = 0;  // 0: a batch is what is there
+};
+
+// max_attempts 0: no retries; otherwise all is given, defaults included.
+struct RetrySpec {
+  int32_t max_attempts = 0;  // the first included
+  int64_t initial_backoff_ns = 0;
+  int64_t max_backoff_ns = 0;
+  double backoff_multiplier = 0;
+  StatusCodeBits retryable_codes = 0;
+};
+
+// max_attempts 0: no hedging; otherwise all is given, defaults included.
+struct HedgingSpec {
+  int32_t max_attempts = 0;  // the first included
+  int64_t delay_ns = 0;      // 0: at once
+  StatusCodeBits non_fatal_codes = 0;
+};
+
 // Constant for the life of the process; generated as constexpr.
 struct MethodInfo {
   // "/package.Service/Method".
@@ -22,6 +54,13 @@ struct MethodInfo {
   int64_t timeout_ns = 0;
   int64_t ack_timeout_ns = 0;
   bool ack_before_execution = false;
+  int32_t concurrency = 0;  // 0: the server's workers
+  Execution execution = Execution::kWorkers;
+  Isolation isolation = Isolation::kNone;
+  Compression compression = Compression::kDefault;
+  BatchSpec batch = {};
+  RetrySpec retry = {};
+  HedgingSpec hedging = {};
 };
 
 // Constant for the life of the process.

@@ -7,12 +7,14 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/types/span.h"
 #include "google/protobuf/message_lite.h"
 #include "spoolrpc/server/server_reactor.h"
 #include "spoolrpc/server/server_stream.h"
 
 namespace spoolrpc {
 
+class BatchContext;
 class ServerContext;
 
 // Thread-safe: one handler serves concurrent calls.
@@ -36,6 +38,16 @@ class MethodHandler {
                                const google::protobuf::MessageLite* /*request*/,
                                google::protobuf::MessageLite* /*reply*/) const {
     return nullptr;
+  }
+
+  // A handler of batches can do RunBatch() too, which is Run() for as many calls as `batch` has:
+  // one request and one reply each. An error is that of all of them; after OK each ends with the
+  // status that `batch` was told.
+  virtual bool takes_batches() const { return false; }
+  virtual absl::Status RunBatch(
+      BatchContext* /*batch*/, absl::Span<const google::protobuf::MessageLite* const> /*requests*/,
+      absl::Span<google::protobuf::MessageLite* const> /*replies*/) const {
+    return absl::InternalError("a handler of single calls was run with a batch");
   }
 };
 

@@ -2,8 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -108,6 +110,43 @@ TEST(AsyncCallbackTest, TheFunctionIsCalledWithTheStatus) {
   });
   EXPECT_THAT(statuses, ElementsAre(absl::DataLossError("but it is there")));
   EXPECT_EQ(reply.data(), "text");
+}
+
+// Calls a handler at once, with whatever context.
+class ImmediateChannel final : public ChannelInterface {
+ public:
+  absl::Status BlockingUnaryCall(const MethodInfo&, ClientContext*, const MessageLite&,
+                                 MessageLite*) override {
+    return absl::InternalError("a future blocks");
+  }
+  void StartUnaryCall(const MethodInfo& method, ClientContext* context, const MessageLite* request,
+                      MessageLite* reply, std::function<void(absl::Status)> done) override {
+    EXPECT_STREQ(method.full_name, "/streaming.Mixed/Echo");
+    this->context = context;
+    EXPECT_TRUE(reply->ParseFromString(request->SerializeAsString()));
+    done(absl::OkStatus());
+  }
+
+  ClientContext* context = nullptr;
+};
+
+TEST(FutureStubTest, CallsTheMethodAndHandsTheContextToTheSetup) {
+  const auto channel = std::make_shared<ImmediateChannel>();
+  const std::unique_ptr<Mixed::Stub> stub = Mixed::NewStub(channel);
+  ClientContext* context = nullptr;
+  Future<Chunk> future =
+      stub->future()->Echo(ChunkOf("later"), [&](ClientContext* given) { context = given; });
+  ASSERT_TRUE(future.ready());
+  EXPECT_EQ(future.Get()->data(), "later");
+  EXPECT_NE(context, nullptr);
+  EXPECT_EQ(context, channel->context);
+  EXPECT_EQ(context, &future.context());
+}
+
+TEST(FutureStubTest, WithoutSetupAndThroughTheInterface) {
+  const std::unique_ptr<Mixed::StubInterface> stub =
+      Mixed::NewStub(std::make_shared<ImmediateChannel>());
+  EXPECT_EQ(stub->future()->Echo(ChunkOf("now")).Get()->data(), "now");
 }
 
 // Callback methods of each kind, all at once.

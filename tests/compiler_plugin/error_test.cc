@@ -72,15 +72,14 @@ TEST_F(PluginErrorTest, ParameterWithAnotherValueSaysWhatToWrite) {
   EXPECT_TRUE(NothingWasGenerated());
 }
 
-struct BadDuration {
+struct BadValue {
   const char* value;
   const char* message;
 };
 
-class BadDurationTest : public PluginErrorTest,
-                        public ::testing::WithParamInterface<BadDuration> {};
+class BadValueTest : public PluginErrorTest, public ::testing::WithParamInterface<BadValue> {};
 
-TEST_P(BadDurationTest, NamesFileLineAndRemedy) {
+TEST_P(BadValueTest, NamesFileLineAndRemedy) {
   const ProtocResult result = Run(WithMethodOption(GetParam().value));
   EXPECT_NE(result.exit_code, 0);
   EXPECT_THAT(result.output, HasSubstr(absl::StrCat("bad.proto:8: option (spoolrpc.method).",
@@ -89,17 +88,112 @@ TEST_P(BadDurationTest, NamesFileLineAndRemedy) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    All, BadDurationTest,
+    All, BadValueTest,
     ::testing::Values(
-        BadDuration{"timeout { seconds: -3 }", "timeout is -3 s 0 ns: write a positive duration"},
-        BadDuration{"timeout {}", "timeout is 0 s 0 ns: write a positive duration"},
-        BadDuration{"ack_timeout { seconds: 0 }", "ack_timeout is 0 s 0 ns: write a positive"},
-        BadDuration{"timeout { nanos: -1 }", "timeout has nanos: -1: write 0 to 999999999"},
-        BadDuration{"timeout { seconds: -1 nanos: -1 }", "timeout has nanos: -1: write 0 to"},
-        BadDuration{"ack_timeout { seconds: 1 nanos: 1000000000 }",
-                    "ack_timeout has nanos: 1000000000: write 0 to 999999999"},
-        BadDuration{"timeout { seconds: 315576000000 }",
-                    "timeout is 315576000000 s: write at most 9223372035 s"}));
+        BadValue{"timeout { seconds: -3 }", "timeout is -3 s 0 ns: write a positive duration"},
+        BadValue{"timeout {}", "timeout is 0 s 0 ns: write a positive duration"},
+        BadValue{"ack_timeout { seconds: 0 }", "ack_timeout is 0 s 0 ns: write a positive"},
+        BadValue{"timeout { nanos: -1 }", "timeout has nanos: -1: write 0 to 999999999"},
+        BadValue{"timeout { seconds: -1 nanos: -1 }", "timeout has nanos: -1: write 0 to"},
+        BadValue{"ack_timeout { seconds: 1 nanos: 1000000000 }",
+                 "ack_timeout has nanos: 1000000000: write 0 to 999999999"},
+        BadValue{"timeout { seconds: 315576000000 }",
+                 "timeout is 315576000000 s: write at most 9223372035 s"},
+        BadValue{"concurrency: -1", "concurrency is -1: write 1 or more"},
+        BadValue{"batch {}", "batch.max_size is 0: write 1 or more"},
+        BadValue{"batch { max_size: -2 }", "batch.max_size is -2: write 1 or more"},
+        BadValue{"batch { max_size: 2 max_delay { seconds: -1 } }",
+                 "batch.max_delay is -1 s 0 ns: write a positive duration"},
+        BadValue{"retry { max_attempts: 1 }", "retry.max_attempts is 1: write 2 or more"},
+        BadValue{"retry { initial_backoff {} }", "retry.initial_backoff is 0 s 0 ns"},
+        BadValue{"retry { initial_backoff { seconds: 2 } max_backoff { seconds: 1 } }",
+                 "retry.max_backoff is shorter than initial_backoff"},
+        BadValue{"retry { backoff_multiplier: 0.5 }",
+                 "retry.backoff_multiplier is 0.5: write a number of at least 1"},
+        BadValue{"retry { backoff_multiplier: nan }", "retry.backoff_multiplier is nan: write"},
+        BadValue{"retry { retryable_codes: [ UNAVAILABLE, OK ] }",
+                 "retry.retryable_codes has OK: write codes of errors"},
+        BadValue{"hedging { max_attempts: -1 }", "hedging.max_attempts is -1: write 2 or more"},
+        BadValue{"hedging { delay { nanos: -1 } }", "hedging.delay has nanos: -1: write 0 to"},
+        BadValue{"hedging { non_fatal_codes: OK }", "hedging.non_fatal_codes has OK"},
+        // What does not go with the method, or together.
+        BadValue{"retry {}", "retry would execute a method more than once that does not say"},
+        BadValue{"hedging {}", "hedging would execute a method more than once"},
+        BadValue{"retry {} hedging {}", "hedging is on a method with retry: write one of the two"},
+        BadValue{"execution: INLINE concurrency: 2", "execution is INLINE on a method with conc"},
+        BadValue{"execution: INLINE isolation: PROCESS",
+                 "execution is INLINE on a method with iso"},
+        BadValue{"execution: INLINE batch { max_size: 2 }",
+                 "execution is INLINE on a method with batch"}));
+
+// The same on a method that streams and is idempotent.
+class BadStreamTest : public PluginErrorTest, public ::testing::WithParamInterface<BadValue> {};
+
+TEST_P(BadStreamTest, NamesFileLineAndReason) {
+  const ProtocResult result = Run(absl::StrCat(R"(service S {
+  rpc M(stream Text) returns (Text) {
+    option (spoolrpc.method) = { )",
+                                               GetParam().value, R"( };
+    option idempotency_level = IDEMPOTENT;
+  }
+}
+)"));
+  EXPECT_NE(result.exit_code, 0);
+  EXPECT_THAT(result.output, HasSubstr(absl::StrCat("bad.proto:8: option (spoolrpc.method).",
+                                                    GetParam().message)));
+  EXPECT_TRUE(NothingWasGenerated());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, BadStreamTest,
+    ::testing::Values(BadValue{"batch { max_size: 2 }", "batch is on a method that streams"},
+                      BadValue{"retry {}", "retry is on a method that streams"},
+                      BadValue{"hedging {}", "hedging is on a method that streams"},
+                      BadValue{"execution: INLINE",
+                               "execution is INLINE on a method that streams"}));
+
+TEST_F(PluginErrorTest, AnErrorInsideAnOptionNamesItsOwnLine) {
+  const ProtocResult result = Run(R"(service S {
+  rpc M(Text) returns (Text) {
+    option (spoolrpc.method).batch.max_size = 4;
+    option (spoolrpc.method).batch.max_delay.seconds = -1;
+  }
+}
+)");
+  EXPECT_THAT(result.output, HasSubstr("bad.proto:9: option (spoolrpc.method).batch.max_delay is"));
+  EXPECT_THAT(result.output, Not(HasSubstr("bad.proto:8")));
+}
+
+TEST_F(PluginErrorTest, ABadDefaultOfAServiceIsAnError) {
+  const ProtocResult result = Run(R"(service S {
+  option (spoolrpc.service) = { retry { max_attempts: 1 } };
+}
+)");
+  EXPECT_THAT(result.output,
+              HasSubstr("bad.proto:7: option (spoolrpc.service).retry.max_attempts is 1"));
+}
+
+TEST_F(PluginErrorTest, AFieldOrAValueNewerThanThePluginIsNotIgnored) {
+  std::filesystem::create_directory(directory_ + "/spoolrpc");
+  WriteFile(directory_ + "/spoolrpc/options.proto", R"(syntax = "proto3";
+package spoolrpc;
+import "google/protobuf/descriptor.proto";
+message MethodOptions {
+  message Batch { int32 max_size = 1; int32 max_bytes = 77; }
+  enum Compression { COMPRESSION_UNSPECIFIED = 0; LZ4 = 3; }
+  Batch batch = 7;
+  Compression compression = 10;
+}
+extend google.protobuf.MethodOptions {
+  MethodOptions method = 51319;
+}
+)");
+  const ProtocResult result =
+      Run(WithMethodOption("batch { max_size: 1 max_bytes: 2 } compression: LZ4"));
+  EXPECT_NE(result.exit_code, 0);
+  EXPECT_THAT(result.output, HasSubstr("batch.max_bytes is newer than this protoc-gen-spoolrpc"));
+  EXPECT_THAT(result.output, HasSubstr("compression is newer than this protoc-gen-spoolrpc"));
+}
 
 TEST_F(PluginErrorTest, BadServiceOptionNamesItsLine) {
   const ProtocResult result = Run(R"(service S {
@@ -147,15 +241,15 @@ TEST_F(PluginErrorTest, AnOptionNewerThanThePluginIsNotIgnored) {
 package spoolrpc;
 import "google/protobuf/descriptor.proto";
 message MethodOptions {
-  int32 concurrency = 77;
+  int32 colour = 77;
 }
 extend google.protobuf.MethodOptions {
   MethodOptions method = 51319;
 }
 )");
-  const ProtocResult result = Run(WithMethodOption("concurrency: 4"));
+  const ProtocResult result = Run(WithMethodOption("colour: 4"));
   EXPECT_NE(result.exit_code, 0);
-  EXPECT_THAT(result.output, HasSubstr("bad.proto:8: option (spoolrpc.method).concurrency is newer "
+  EXPECT_THAT(result.output, HasSubstr("bad.proto:8: option (spoolrpc.method).colour is newer "
                                        "than this protoc-gen-spoolrpc"));
   EXPECT_TRUE(NothingWasGenerated());
 }

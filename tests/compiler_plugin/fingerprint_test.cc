@@ -42,6 +42,9 @@ class Parsed {
     FileDescriptorProto proto;
     EXPECT_TRUE(parser.Parse(&tokenizer, &proto)) << text;
     proto.set_name("x.proto");
+    FileDescriptorProto descriptor_proto;
+    FileDescriptorProto::descriptor()->file()->CopyTo(&descriptor_proto);
+    EXPECT_NE(pool_.BuildFile(descriptor_proto), nullptr);
     file_ = pool_.BuildFile(proto);
     EXPECT_NE(file_, nullptr) << text;
   }
@@ -180,6 +183,41 @@ INSTANTIATE_TEST_SUITE_P(
                              "repeated int32 numbers = 2;\n  string name = 1;"},
                       Change{"ZERO = 0; ONE = 1;", "ZERO = 0; /**/ ONE = 1;"},
                       Change{"string name = 1;", "string name = 1 [deprecated = true];"}));
+
+// How a method is run and repeated is not a part of the contract.
+TEST(FingerprintTest, OnlyTheTimesOfOptionsCount) {
+  const auto with = [](const std::string& options) {
+    return absl::StrCat(R"(
+syntax = "proto3";
+package spoolrpc;
+import "google/protobuf/descriptor.proto";
+message Duration { int64 seconds = 1; int32 nanos = 2; }
+message MethodOptions {
+  enum Value { ZERO = 0; ONE = 1; TWO = 2; }
+  message Batch { int32 max_size = 1; }
+  message Retry { int32 max_attempts = 1; }
+  Duration timeout = 1;
+  int32 concurrency = 4;
+  Value execution = 5;
+  Value isolation = 6;
+  Batch batch = 7;
+  Retry retry = 8;
+  Value compression = 10;
+}
+extend google.protobuf.MethodOptions { MethodOptions method = 51319; }
+message M {}
+service S { rpc Do(M) returns (M) { option idempotency_level = IDEMPOTENT; )",
+                        options, " } }");
+  };
+  const uint64_t plain = Parsed(with("")).Value();
+  for (const char* option :
+       {"concurrency: 4", "execution: ONE", "isolation: ONE", "batch { max_size: 3 }",
+        "retry { max_attempts: 3 }", "compression: TWO"}) {
+    EXPECT_EQ(Parsed(with(absl::StrCat("option (method) = { ", option, " };"))).Value(), plain)
+        << option;
+  }
+  EXPECT_NE(Parsed(with("option (method) = { timeout { seconds: 1 } };")).Value(), plain);
+}
 
 }  // namespace
 }  // namespace spoolrpc::compiler

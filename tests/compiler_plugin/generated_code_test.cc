@@ -167,6 +167,55 @@ TEST(AnnotationsTest, AServiceWithoutAnnotationsHasNone) {
   EXPECT_FALSE(method.ack_before_execution);
 }
 
+TEST(AnnotationsTest, HowMethodsAreRunAndRepeated) {
+  const annotated::Tuned::Service service;
+  ASSERT_EQ(service.info().method_count, 7);
+  const MethodInfo* const methods = service.info().methods;
+  constexpr StatusCodeBits kUnavailable = 1u << 14;
+  constexpr StatusCodeBits kResourceExhausted = 1u << 8;
+  constexpr StatusCodeBits kInternal = 1u << 13;
+
+  const MethodInfo& slow = methods[0];
+  EXPECT_EQ(slow.concurrency, 4);
+  EXPECT_EQ(slow.isolation, Isolation::kProcess);
+  EXPECT_EQ(slow.execution, Execution::kWorkers);
+  EXPECT_EQ(slow.compression, Compression::kNone);
+  EXPECT_EQ(slow.retry.max_attempts, 0);  // not idempotent
+
+  const MethodInfo& fast = methods[1];
+  EXPECT_EQ(fast.execution, Execution::kInline);
+  EXPECT_EQ(fast.compression, Compression::kZstd);  // the service's
+  EXPECT_EQ(fast.concurrency, 0);
+  EXPECT_EQ(fast.isolation, Isolation::kNone);
+
+  const MethodInfo& batched = methods[2];
+  EXPECT_EQ(batched.batch.max_size, 32);
+  EXPECT_EQ(batched.batch.max_delay_ns, 2'000'000);
+
+  const MethodInfo& retried = methods[3];
+  EXPECT_EQ(retried.retry.max_attempts, 5);
+  EXPECT_EQ(retried.retry.initial_backoff_ns, 6'000'000'000);
+  EXPECT_EQ(retried.retry.max_backoff_ns, 6'000'000'000);
+  EXPECT_EQ(retried.retry.backoff_multiplier, 1.5);
+  EXPECT_EQ(retried.retry.retryable_codes, kUnavailable | kResourceExhausted);
+  EXPECT_EQ(retried.hedging.max_attempts, 0);
+
+  const MethodInfo& hedged = methods[4];
+  EXPECT_EQ(hedged.retry.max_attempts, 0);  // hedging takes the place of the service's retry
+  EXPECT_EQ(hedged.hedging.max_attempts, 2);
+  EXPECT_EQ(hedged.hedging.delay_ns, 0);
+  EXPECT_EQ(hedged.hedging.non_fatal_codes, kInternal);
+
+  const MethodInfo& inherits = methods[5];
+  EXPECT_EQ(inherits.retry.max_attempts, 3);
+  EXPECT_EQ(inherits.retry.initial_backoff_ns, 100'000'000);
+  EXPECT_EQ(inherits.retry.max_backoff_ns, 5'000'000'000);
+  EXPECT_EQ(inherits.retry.backoff_multiplier, 2);
+  EXPECT_EQ(inherits.retry.retryable_codes, kUnavailable);
+
+  EXPECT_EQ(methods[6].retry.max_attempts, 0);  // streams
+}
+
 TEST(ServiceInfoTest, EachServiceHasItsFingerprint) {
   const std::set<uint64_t> fingerprints = {
       Greeter::Service().info().fingerprint,
