@@ -129,7 +129,7 @@ void ServiceGenerator::GenerateStub(Printer* printer) const {
      private:
       friend class Stub;
       explicit async(Stub* stub) : stub_(stub) {}
-      Stub* const stub_;
+      [[maybe_unused]] Stub* const stub_;
     };
     class async* async() override { return &async_stub_; }
 
@@ -142,7 +142,7 @@ void ServiceGenerator::GenerateStub(Printer* printer) const {
      private:
       friend class Stub;
       explicit future(Stub* stub) : stub_(stub) {}
-      Stub* const stub_;
+      [[maybe_unused]] Stub* const stub_;
     };
     class future* future() override { return &future_stub_; }
 
