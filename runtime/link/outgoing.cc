@@ -26,6 +26,29 @@ void OutgoingQueue::AddControl(log::FrameType type, uint8_t flags, uint64_t call
   control_.push_back({type, flags, call, std::move(payload)});
 }
 
+bool OutgoingQueue::MayBegin(uint64_t size) const {
+  const uint64_t largest = sizes_.empty() ? size : std::max(size, *sizes_.rbegin());
+  return size_ + size - largest <= kMaxBesideLargest;
+}
+
+void OutgoingQueue::Count(Outgoing* message) {
+  message->counted = true;
+  sizes_.insert(message->body.size());
+  size_ += message->body.size();
+}
+
+void OutgoingQueue::Uncount(const Outgoing& message) {
+  sizes_.erase(sizes_.find(message.body.size()));
+  size_ -= message.body.size();
+  while (!held_.empty()) {
+    Outgoing& next = messages_.find(held_.front())->second.front();
+    if (!MayBegin(next.body.size())) return;
+    Count(&next);
+    turn_.push_back(held_.front());
+    held_.pop_front();
+  }
+}
+
 void OutgoingQueue::AddMessage(Outgoing message) {
   std::deque<Outgoing>& lane = messages_[message.call];
   if (lane.empty()) turn_.push_back(message.call);
@@ -72,10 +95,23 @@ void OutgoingQueue::Pump(log::LogWriter* writer, uint64_t consumed) {
   while (!turn_.empty()) {
     const uint64_t call = turn_.front();
     const auto lane = messages_.find(call);
+    Outgoing& next = lane->second.front();
+    if (next.type == log::FrameType::kCall && !next.begun && !next.counted &&
+        next.header.size() + next.body.size() > writer->max_payload()) {
+      if (!held_.empty() || !MayBegin(next.body.size())) {
+        turn_.pop_front();
+        held_.push_back(call);
+        continue;
+      }
+      Count(&next);
+    }
     bool done = false;
-    if (!WriteOne(writer, consumed, &lane->second.front(), &done)) return;
-    if (done) lane->second.pop_front();
+    if (!WriteOne(writer, consumed, &next, &done)) return;
     turn_.pop_front();
+    if (done) {
+      if (next.counted) Uncount(next);
+      lane->second.pop_front();
+    }
     if (lane->second.empty()) {
       messages_.erase(lane);
     } else {
@@ -88,11 +124,16 @@ bool OutgoingQueue::Remove(uint64_t call, bool* found) {
   const auto lane = messages_.find(call);
   *found = lane != messages_.end();
   if (!*found) return false;
-  const Outgoing& first = lane->second.front();
-  const bool untouched = first.type == log::FrameType::kCall && !first.begun;
+  const Outgoing first = std::move(lane->second.front());
   messages_.erase(lane);
-  turn_.erase(std::find(turn_.begin(), turn_.end(), call));
-  return untouched;
+  const auto turn = std::find(turn_.begin(), turn_.end(), call);
+  if (turn != turn_.end()) {
+    turn_.erase(turn);
+  } else {
+    held_.erase(std::find(held_.begin(), held_.end(), call));
+  }
+  if (first.counted) Uncount(first);
+  return first.type == log::FrameType::kCall && !first.begun;
 }
 
 }  // namespace spoolrpc::link

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <set>
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
@@ -22,16 +23,22 @@ struct Outgoing {
   std::string body;
   size_t sent = 0;  // of body
   bool begun = false;
+  bool counted = false;  // among the CALLs under way
 };
+
+// Of the CALLs that take several frames, so many bytes may be under way beside the largest one: a
+// server puts up with that much and a message of the size that it accepts, and refuses the rest.
+constexpr uint64_t kMaxBesideLargest = uint64_t{16} << 20;
 
 // Control frames and messages that wait for room. Calls share the room: one frame of each in turn,
 // so that a small call does not wait behind a large one; what belongs to one call keeps its order.
+// Of large CALLs only some are under way at once; the others begin as those end, oldest first.
 // Not thread-safe.
 class OutgoingQueue {
  public:
-  bool empty() const { return control_.empty() && turn_.empty(); }
+  bool empty() const { return control_.empty() && turn_.empty() && held_.empty(); }
   // Calls whose messages wait.
-  size_t calls() const { return turn_.size(); }
+  size_t calls() const { return turn_.size() + held_.size(); }
   bool has_control() const { return !control_.empty(); }
 
   void AddMessage(Outgoing message);
@@ -55,10 +62,21 @@ class OutgoingQueue {
   // Writes one frame of `message`; false: no room.
   static bool WriteOne(log::LogWriter* writer, uint64_t consumed, Outgoing* message, bool* done);
 
+  // Whether a CALL of so many bytes may be under way beside those that are.
+  bool MayBegin(uint64_t size) const;
+  void Count(Outgoing* message);
+  // `message` is not under way any more: those that now may begin get their turn.
+  void Uncount(const Outgoing& message);
+
   std::deque<Control> control_;
-  // By call. Those in turn_, each once.
+  // By call. Those in turn_ and held_, each once.
   absl::flat_hash_map<uint64_t, std::deque<Outgoing>> messages_;
   std::deque<uint64_t> turn_;
+  // Calls whose large CALL may not begin yet.
+  std::deque<uint64_t> held_;
+  // Of the large CALLs under way: the sizes and their sum, in bytes.
+  std::multiset<uint64_t> sizes_;
+  uint64_t size_ = 0;
 };
 
 // The payload of a CALL or REPLY frame begins with the header's size, in 4 bytes.

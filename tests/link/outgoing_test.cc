@@ -1,6 +1,10 @@
 // How messages are cut into frames, and in which order they go.
 #include "spoolrpc/link/outgoing.h"
 
+#include <algorithm>
+#include <map>
+#include <numeric>
+
 #include "tests/link/link_pair.h"
 #include "tests/testing/scratch_directory.h"
 
@@ -155,6 +159,87 @@ TEST_F(OutgoingTest, RemoveTellsWhetherItHadBegun) {
   queue.Remove(3, &found);
   EXPECT_FALSE(found);
   EXPECT_EQ(queue.calls(), 1);
+}
+
+// What a server has of calls that have not wholly come, call by call.
+class Unfinished {
+ public:
+  void Add(const std::vector<Received>& frames) {
+    for (const Received& frame : frames) {
+      uint64_t& bytes = bytes_[frame.call];
+      bytes += frame.payload.size();
+      if ((frame.flags & log::kMore) == 0) {
+        bytes_.erase(frame.call);
+        order_.push_back(frame.call);
+      }
+      uint64_t sum = 0;
+      for (const auto& call : bytes_) sum += call.second;
+      most_ = std::max(most_, sum);
+    }
+  }
+  // Calls, as they ended.
+  const std::vector<uint64_t>& order() const { return order_; }
+  uint64_t most() const { return most_; }
+
+ private:
+  std::map<uint64_t, uint64_t> bytes_;
+  std::vector<uint64_t> order_;
+  uint64_t most_ = 0;
+};
+
+TEST_F(OutgoingTest, LargeCallsBeginAsThoseUnderWayLeaveRoom) {
+  OutgoingQueue queue;
+  constexpr uint64_t kSize = kMaxBesideLargest / 4;
+  for (uint64_t call = 1; call <= 20; ++call) {
+    queue.AddMessage(Message(FrameType::kCall, call, kSize));
+  }
+  EXPECT_EQ(queue.calls(), 20);
+  Unfinished unfinished;
+  while (!queue.empty()) unfinished.Add(Pump(&queue));
+  EXPECT_EQ(queue.calls(), 0);
+  std::vector<uint64_t> all(20);
+  std::iota(all.begin(), all.end(), 1);
+  EXPECT_EQ(unfinished.order(), all);
+  EXPECT_LE(unfinished.most(), kMaxBesideLargest + kSize);
+  EXPECT_GT(unfinished.most(), kMaxBesideLargest / 2) << "some are under way together";
+}
+
+TEST_F(OutgoingTest, LargeCallOfAnySizeBegins) {
+  OutgoingQueue queue;
+  queue.AddMessage(Message(FrameType::kCall, 1, kMaxBesideLargest / 2));
+  queue.AddMessage(Message(FrameType::kCall, 2, 2 * kMaxBesideLargest));
+  queue.AddMessage(Message(FrameType::kCall, 3, 2 * kMaxBesideLargest));
+  Unfinished unfinished;
+  while (!queue.empty()) unfinished.Add(Pump(&queue));
+  EXPECT_EQ(unfinished.order(), (std::vector<uint64_t>{1, 2, 3}));
+}
+
+TEST_F(OutgoingTest, SmallCallDoesNotWaitForLargeOnes) {
+  OutgoingQueue queue;
+  for (uint64_t call = 1; call <= 3; ++call) {
+    queue.AddMessage(Message(FrameType::kCall, call, 2 * kMaxBesideLargest));
+  }
+  queue.AddMessage(Message(FrameType::kCall, 4, 10));
+  const auto frames = Pump(&queue);
+  ASSERT_GE(frames.size(), 2);
+  EXPECT_EQ(frames[0].call, 1);
+  EXPECT_EQ(frames[1].call, 4);
+}
+
+TEST_F(OutgoingTest, RemovedCallLetsAnotherBegin) {
+  OutgoingQueue queue;
+  for (uint64_t call = 1; call <= 3; ++call) {
+    queue.AddMessage(Message(FrameType::kCall, call, 2 * kMaxBesideLargest));
+  }
+  Pump(&queue);
+  bool found = false;
+  EXPECT_TRUE(queue.Remove(2, &found)) << "it was held back";
+  EXPECT_TRUE(found);
+  EXPECT_FALSE(queue.Remove(1, &found));
+  const auto frames = Pump(&queue);
+  ASSERT_FALSE(frames.empty());
+  EXPECT_EQ(frames[0].type, FrameType::kCall);
+  EXPECT_EQ(frames[0].call, 3);
 }
 
 TEST_F(OutgoingTest, EmptyMessageIsOneFrame) {
