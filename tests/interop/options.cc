@@ -39,7 +39,7 @@ spool::Transport TransportFlag() {
 }
 
 os::Environment EnvironmentFor(spool::Transport transport) {
-  static const LonelyHost lonely;
+  static LonelyHost lonely;
   os::Environment environment;
   if (transport == spool::Transport::kNetwork) environment.host = &lonely;
   return environment;
