@@ -67,15 +67,23 @@ Channel::Channel(std::string path, const ChannelOptions& options)
 
 Channel::~Channel() = default;
 
-client::CallTimes Channel::TimesOf(const MethodInfo& method, ClientContext* context) const {
+client::CallSettings Channel::SettingsOf(const MethodInfo& method, ClientContext* context) const {
   const client::ContextAccess access(context);
-  client::CallTimes times;
-  times.began = options_.environment.clock->Now();
-  times.deadline = os::After(times.began, Choose(access.timeout(), options_.timeout,
-                                                 method.timeout_ns, absl::InfiniteDuration()));
-  times.ack_deadline = os::After(times.began, Choose(access.ack_timeout(), options_.ack_timeout,
-                                                     method.ack_timeout_ns, kAckTimeout));
-  return times;
+  client::CallSettings settings;
+  settings.began = options_.environment.clock->Now();
+  settings.deadline = os::After(
+      settings.began,
+      Choose(access.timeout(), options_.timeout, method.timeout_ns, absl::InfiniteDuration()));
+  settings.ack_deadline = os::After(
+      settings.began,
+      Choose(access.ack_timeout(), options_.ack_timeout, method.ack_timeout_ns, kAckTimeout));
+  for (const Compression compression :
+       {access.compression(), options_.compression, method.compression}) {
+    if (compression == Compression::kDefault) continue;
+    settings.compression = compression;
+    break;
+  }
+  return settings;
 }
 
 absl::Status Channel::CheckCall(const MethodInfo& method, ClientContext* context,
@@ -108,7 +116,7 @@ std::shared_ptr<client::StreamCall> Channel::MakeCall(const MethodInfo& method,
   size_t size = 0;
   absl::Status checked = CheckCall(method, context, request, &size);
   auto call = std::make_shared<client::StreamCall>(resources_.get(), method, context,
-                                                   TimesOf(method, context), request, reply);
+                                                   SettingsOf(method, context), request, reply);
   if (!checked.ok()) call->FailWith(std::move(checked));
   return call;
 }
@@ -144,28 +152,29 @@ absl::Status Channel::BlockingUnaryCall(const MethodInfo& method, ClientContext*
   size_t size = 0;
   if (absl::Status s = CheckCall(method, context, &request, &size); !s.ok()) return s;
   const os::Clock* const clock = options_.environment.clock;
-  const client::CallTimes times = TimesOf(method, context);
+  const client::CallSettings settings = SettingsOf(method, context);
   const absl::string_view service = ServiceOf(method.full_name);
   for (;;) {
     client::ClientCall call(method, context);
     if (call.context.cancelled()) {
-      return client::NoSession(absl::CancelledError(""), method, times, times.began, path_);
+      return client::NoSession(absl::CancelledError(""), method, settings, settings.began, path_);
     }
     call.request = &request;
     call.request_size = size;
     call.reply = reply;
     call.max_reply_size = options_.max_receive_message_size;
-    call.began = times.began;
-    call.deadline = times.deadline;
-    call.ack_deadline = times.ack_deadline;
+    call.began = settings.began;
+    call.deadline = settings.deadline;
+    call.ack_deadline = settings.ack_deadline;
+    call.compression = settings.compression;
     std::shared_ptr<client::ClientSession> session = pool_->TryGet(service);
     if (session == nullptr) {
       call.context.SetCancelHook([this] { pool_->WakeAll(); });
-      auto found = pool_->Get(service, std::min(times.deadline, times.ack_deadline),
+      auto found = pool_->Get(service, std::min(settings.deadline, settings.ack_deadline),
                               [&] { return call.context.cancelled(); });
       call.context.SetCancelHook(nullptr);
       if (!found.ok()) {
-        return client::NoSession(found.status(), method, times, clock->Now(), path_);
+        return client::NoSession(found.status(), method, settings, clock->Now(), path_);
       }
       session = *std::move(found);
     }

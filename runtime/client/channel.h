@@ -19,7 +19,7 @@ namespace spoolrpc {
 
 namespace client {
 struct CallResources;
-struct CallTimes;
+struct CallSettings;
 class SessionPool;
 class StreamCall;
 }  // namespace client
@@ -36,6 +36,9 @@ struct ChannelOptions {
   // The largest message that is sent, and that is accepted, in bytes.
   size_t max_send_message_size = size_t{64} << 20;
   size_t max_receive_message_size = size_t{64} << 20;
+
+  // How messages are sent that become smaller by it. kDefault: as the method says, or else not.
+  Compression compression = Compression::kDefault;
 
   // How often files are looked at that nobody rings for.
   wait::PollInterval poll_interval;
@@ -79,7 +82,7 @@ class Channel final : public ChannelInterface, public std::enable_shared_from_th
   const std::string& path() const { return path_; }
 
  private:
-  client::CallTimes TimesOf(const MethodInfo& method, ClientContext* context) const;
+  client::CallSettings SettingsOf(const MethodInfo& method, ClientContext* context) const;
   // An error if the call cannot be made as it is; `request` may be null.
   absl::Status CheckCall(const MethodInfo& method, ClientContext* context,
                          const google::protobuf::MessageLite* request, size_t* size) const;

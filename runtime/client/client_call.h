@@ -44,6 +44,7 @@ struct ClientCall {
   ContextAccess context;
   const google::protobuf::MessageLite* request = nullptr;
   size_t request_size = 0;
+  Compression compression = Compression::kNone;  // of the request, if it becomes smaller
   google::protobuf::MessageLite* reply = nullptr;
   size_t max_reply_size = 0;
   os::Nanos began = 0;

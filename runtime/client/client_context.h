@@ -11,6 +11,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "spoolrpc/rpc/metadata.h"
+#include "spoolrpc/rpc/method_info.h"
 
 namespace spoolrpc {
 
@@ -40,6 +41,12 @@ class ClientContext {
     metadata_.emplace(key, value);
   }
 
+  // How messages are sent that become smaller by it, to a server that takes them so; wins over the
+  // channel's and the method's setting.
+  void set_compression(Compression compression) { compression_ = compression; }
+  // Whether a message of the server came compressed. Valid once it has been read.
+  bool reply_was_compressed() const { return reply_compressed_.load(std::memory_order_relaxed); }
+
   // True once a server has told that it took the call into its queue. Until then the ack timeout
   // runs.
   bool acknowledged() const { return acknowledged_.load(std::memory_order_acquire); }
@@ -64,12 +71,14 @@ class ClientContext {
 
   std::optional<absl::Duration> timeout_;
   std::optional<absl::Duration> ack_timeout_;
+  Compression compression_ = Compression::kDefault;
   Metadata metadata_;
   std::function<void()> on_acknowledged_;
 
   std::atomic<bool> used_{false};
   std::atomic<bool> acknowledged_{false};
   std::atomic<bool> cancelled_{false};
+  std::atomic<bool> reply_compressed_{false};
   Metadata initial_metadata_;
   Metadata trailing_metadata_;
   std::string peer_;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "spoolrpc/compress/message_codec.h"
 #include "spoolrpc/rpc/call_header.h"
 #include "spoolrpc/rpc/error.h"
 #include "spoolrpc/rpc/status_codec.h"
@@ -21,6 +22,11 @@ constexpr int kPausesPerClock = 32;
 constexpr int kIdleTerms = 6;
 constexpr absl::Duration kCloseTimeout = absl::Seconds(2);
 
+template <typename Names>
+bool Offers(const Names& names, absl::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
 }  // namespace
 
 ClientSession::ClientSession(ClientSessionOptions options)
@@ -31,6 +37,7 @@ ClientSession::ClientSession(ClientSessionOptions options)
       peer_(absl::StrCat("spool:", spool_->root(), "#", spool::IdName(server_.id), " ",
                          server_.record->process().host(), ":", server_.record->process().pid())),
       max_request_size_(options.max_request_size),
+      zstd_(client::Offers(server_.record->message_encodings(), compress::kZstd)),
       term_(options.term),
       pollers_(options.pollers),
       own_bell_(options.own_bell != nullptr ? std::move(options.own_bell)
@@ -154,6 +161,18 @@ bool ClientSession::Start(ClientCall* call) {
     rpc::EncodeMetadata(call->context.metadata(), header.mutable_metadata());
   }
   header.set_kind(static_cast<wire::MethodKind>(call->method->kind));
+  // Compressed if that makes it smaller.
+  std::string compressed;
+  size_t size = call->request_size;
+  if (size > 0 && Takes(call->compression)) {
+    std::string bytes;
+    call->request->SerializePartialToString(&bytes);
+    if (!compress::Compress(bytes, &compressed).ok() || compressed.size() >= size) {
+      compressed.clear();
+    } else {
+      size = compressed.size();
+    }
+  }
   bool renew = false;
   bool first = false;
   {
@@ -180,9 +199,8 @@ bool ClientSession::Start(ClientCall* call) {
       return false;
     }
     call->id = next_call_++;
-    if (link::kHeaderSizeField + header.ByteSizeLong() + 16 + call->request_size >
-        link_->max_single()) {
-      header.set_message_size(call->request_size);
+    if (link::kHeaderSizeField + header.ByteSizeLong() + 16 + size > link_->max_single()) {
+      header.set_message_size(size);
     }
     calls_.emplace(call->id, call);
     if (call->async && !network() && async_open_++ == 0) {
@@ -196,8 +214,10 @@ bool ClientSession::Start(ClientCall* call) {
       renew = link_->own_lease().due(now);
       first = true;
     }
-    call->position = link_->SendMessage(log::FrameType::kCall, 0, call->id, &header, call->request,
-                                        call->request_size);
+    call->position = compressed.empty() ? link_->SendMessage(log::FrameType::kCall, 0, call->id,
+                                                             &header, call->request, size)
+                                        : link_->SendBytes(log::FrameType::kCall, log::kCompressed,
+                                                           call->id, &header, compressed);
     // What still waits for room may yet be taken back, and its method's name with it.
     if (!it->second.told) it->second.told = !link_->backlogged();
     // From when the server can know of the call.
@@ -532,6 +552,7 @@ void ClientSession::OnCredit(ClientCall* call, const log::Frame& frame) {
 
 void ClientSession::OnReply(ClientCall* call, const log::Frame& frame) {
   if ((frame.flags & log::kAcked) != 0) SetAcknowledged(call);
+  call->reply_compressed = (frame.flags & log::kCompressed) != 0;
   if (call->reply_bytes == nullptr) {
     TakeReply(call, frame.payload);
     Finish(call, std::move(call->status), call->resend);
@@ -596,12 +617,24 @@ void ClientSession::TakeReply(ClientCall* call, absl::string_view payload) {
     call->status = absl::OkStatus();
     return;
   }
-  const absl::Status parsed = rpc::ParseMessage(payload, method, call->reply);
+  if (call->reply_compressed) call->context.SetReplyCompressed();
+  const absl::Status parsed = ParseReplyMessage(call, payload);
   if (!parsed.ok()) {
     call->status = rpc::TransportErrorFrom(parsed, ErrorInfo::BAD_MESSAGE, true);
   } else {
     call->status = absl::OkStatus();
   }
+}
+
+absl::Status ClientSession::ParseReplyMessage(ClientCall* call, absl::string_view bytes) {
+  const char* const method = call->method->full_name;
+  if (!call->reply_compressed) return rpc::ParseMessage(bytes, method, call->reply);
+  const auto whole = compress::Decompress(bytes, call->max_reply_size);
+  if (!whole.ok()) {
+    return absl::Status(whole.status().code(),
+                        absl::StrCat(method, ": the reply: ", whole.status().message()));
+  }
+  return rpc::ParseMessage(*whole, method, call->reply);
 }
 
 absl::Status ClientSession::OnGoodbye(const log::Frame& frame) {

@@ -53,6 +53,8 @@ class ClientSession final : public link::Pollable,
 
   const spool::ServerEntry& server() const { return server_; }
   bool Offers(absl::string_view service) const;
+  // Whether the server takes messages that are compressed so.
+  bool Takes(Compression compression) const { return compression == Compression::kZstd && zstd_; }
   // False once the session has ended.
   bool usable() const { return !closed_.load(std::memory_order_acquire); }
   // False once it takes no more calls: it has ended, or its server drains.
@@ -129,6 +131,7 @@ class ClientSession final : public link::Pollable,
   // Sets the call's status, reply and metadata from a whole reply payload. The call must be the
   // caller's own: still open and under the lock, or ended.
   void TakeReply(ClientCall* call, absl::string_view payload);
+  absl::Status ParseReplyMessage(ClientCall* call, absl::string_view bytes);
   absl::Status OnGoodbye(const log::Frame& frame) ABSL_LOCKS_EXCLUDED(mu_);
   // One poll, and what follows from how it ended.
   int PollOnce(bool force, log::AlignedBuffer* buffer) ABSL_LOCKS_EXCLUDED(mu_);
@@ -158,6 +161,7 @@ class ClientSession final : public link::Pollable,
   std::unique_ptr<spool::SessionDirectory> directory_;
   const std::string peer_;
   const uint64_t max_request_size_;
+  const bool zstd_;
   const os::Nanos term_;
   link::PollerThreads* const pollers_;
   const std::unique_ptr<wait::Doorbell> own_bell_;  // of a file, or in memory

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "spoolrpc/compress/message_codec.h"
 #include "spoolrpc/exec/thread_pool.h"
 #include "spoolrpc/rpc/call_header.h"
 #include "spoolrpc/rpc/error.h"
@@ -25,9 +26,9 @@ absl::string_view ServiceOf(absl::string_view method) {
 
 }  // namespace
 
-absl::Status NoSession(const absl::Status& status, const MethodInfo& method, const CallTimes& times,
-                       os::Nanos now, const std::string& path) {
-  const std::string waited = absl::FormatDuration(absl::Nanoseconds(now - times.began));
+absl::Status NoSession(const absl::Status& status, const MethodInfo& method,
+                       const CallSettings& settings, os::Nanos now, const std::string& path) {
+  const std::string waited = absl::FormatDuration(absl::Nanoseconds(now - settings.began));
   if (absl::IsCancelled(status)) {
     return rpc::TransportError(absl::StatusCode::kCancelled, ErrorInfo::CANCELLED,
                                "the caller cancelled the call", false, method.full_name);
@@ -36,7 +37,7 @@ absl::Status NoSession(const absl::Status& status, const MethodInfo& method, con
     return rpc::TransportErrorFrom(status, spool::ReasonOf(status, ErrorInfo::SPOOL_UNUSABLE),
                                    false, method.full_name, path);
   }
-  if (times.deadline <= now) {
+  if (settings.deadline <= now) {
     return rpc::TransportError(
         absl::StatusCode::kDeadlineExceeded, ErrorInfo::DEADLINE,
         absl::StrCat("the deadline passed after ", waited, ": ", status.message()), false,
@@ -49,13 +50,13 @@ absl::Status NoSession(const absl::Status& status, const MethodInfo& method, con
 }
 
 StreamCall::StreamCall(const CallResources* resources, const MethodInfo& method,
-                       ClientContext* context, const CallTimes& times,
+                       ClientContext* context, const CallSettings& settings,
                        const google::protobuf::MessageLite* request,
                        google::protobuf::MessageLite* reply)
     : resources_(resources),
       method_(&method),
       context_(context),
-      times_(times),
+      settings_(settings),
       request_(request),
       reply_(reply) {
   absl::MutexLock lock(&mu_);
@@ -87,9 +88,10 @@ bool StreamCall::BeginOn(std::shared_ptr<ClientSession> session) {
   attempt->request_size = request_size_;
   attempt->reply = reply_;
   attempt->max_reply_size = resources_->max_receive_size;
-  attempt->began = times_.began;
-  attempt->deadline = times_.deadline;
-  attempt->ack_deadline = times_.ack_deadline;
+  attempt->began = settings_.began;
+  attempt->deadline = settings_.deadline;
+  attempt->ack_deadline = settings_.ack_deadline;
+  attempt->compression = settings_.compression;
   attempt->observer = this;
   attempt->async = async();
   {
@@ -132,12 +134,12 @@ void StreamCall::Connect() {
     if (access().cancelled()) {
       found = absl::CancelledError("");
     } else if (*found == nullptr) {
-      found = resources_->pool->Get(service, std::min(times_.deadline, times_.ack_deadline),
+      found = resources_->pool->Get(service, std::min(settings_.deadline, settings_.ack_deadline),
                                     [this] { return access().cancelled(); });
     }
     if (!found.ok()) {
       absl::MutexLock lock(&mu_);
-      End(NoSession(found.status(), *method_, times_, clock->Now(), resources_->path));
+      End(NoSession(found.status(), *method_, settings_, clock->Now(), resources_->path));
       return;
     }
     if (BeginOn(*std::move(found))) return;
@@ -149,7 +151,8 @@ void StreamCall::ConnectAsync() {
   for (;;) {
     if (access().cancelled()) {
       absl::MutexLock lock(&mu_);
-      End(NoSession(absl::CancelledError(""), *method_, times_, times_.began, resources_->path));
+      End(NoSession(absl::CancelledError(""), *method_, settings_, settings_.began,
+                    resources_->path));
       return;
     }
     std::shared_ptr<ClientSession> session = resources_->pool->TryGet(service);
@@ -166,7 +169,7 @@ void StreamCall::ConnectAsync() {
           absl::MutexLock inner(&self->mu_);
           self->wait_ = 0;
           if (!found.ok()) {
-            self->End(NoSession(found.status(), *self->method_, self->times_,
+            self->End(NoSession(found.status(), *self->method_, self->settings_,
                                 self->resources_->clock->Now(), self->resources_->path));
             return;
           }
@@ -241,7 +244,8 @@ void StreamCall::Cancel() {
         resources_->pool->WakeAll();
       } else if (wait_ != 0 && resources_->pool->CancelWait(wait_)) {
         wait_ = 0;
-        End(NoSession(absl::CancelledError(""), *method_, times_, times_.began, resources_->path));
+        End(NoSession(absl::CancelledError(""), *method_, settings_, settings_.began,
+                      resources_->path));
       }
       return;  // or BeginOn() notices
     }
@@ -317,7 +321,14 @@ void StreamCall::TellCredit(uint64_t credit) {
 }
 
 absl::Status StreamCall::Parse(Inbound inbound, google::protobuf::MessageLite* message) const {
-  const absl::Status parsed = rpc::ParseMessage(inbound.bytes, method_->full_name, message);
+  absl::Status parsed;
+  if (inbound.compressed) {
+    access().SetReplyCompressed();
+    auto whole = compress::Decompress(inbound.bytes, resources_->max_receive_size);
+    parsed = whole.status();
+    if (whole.ok()) inbound.bytes = *std::move(whole);
+  }
+  if (parsed.ok()) parsed = rpc::ParseMessage(inbound.bytes, method_->full_name, message);
   if (parsed.ok()) return parsed;
   return rpc::TransportErrorFrom(parsed, ErrorInfo::BAD_MESSAGE, true);
 }
@@ -344,10 +355,15 @@ absl::Status StreamCall::Serialize(const google::protobuf::MessageLite& message,
 void StreamCall::SendNow(const Written& written) {
   if (written.half_close) {
     session_->SendHalfClose(*attempt_);
-  } else {
-    session_->SendMessage(*attempt_, written.flags, written.bytes);
-    sent_ += rpc::StreamCost(written.bytes.size());
+    return;
   }
+  std::string compressed;
+  const bool smaller = written.compress && session_->Takes(settings_.compression) &&
+                       compress::Compress(written.bytes, &compressed).ok() &&
+                       compressed.size() < written.bytes.size();
+  const std::string& bytes = smaller ? compressed : written.bytes;
+  session_->SendMessage(*attempt_, smaller ? log::kCompressed : 0, bytes);
+  sent_ += rpc::StreamCost(bytes.size());
 }
 
 void StreamCall::SendOrKeep(Written written) {
@@ -436,6 +452,7 @@ bool StreamCall::Read(google::protobuf::MessageLite* message) {
 
 bool StreamCall::Write(const google::protobuf::MessageLite& message, WriteOptions options) {
   Written written;
+  written.compress = !options.get_no_compression();
   if (absl::Status s = Serialize(message, &written.bytes); !s.ok()) {
     FailAttempt(std::move(s));
     return false;
@@ -451,7 +468,7 @@ bool StreamCall::Write(const google::protobuf::MessageLite& message, WriteOption
         SendOrKeep(std::move(written));
         if (options.is_last_message()) {
           half_closed_ = true;
-          SendOrKeep({/*half_close=*/true, 0, ""});
+          SendOrKeep({/*half_close=*/true, false, ""});
         }
         break;
       } else {
@@ -469,7 +486,7 @@ bool StreamCall::WritesDone() {
     absl::MutexLock lock(&mu_);
     if (state_ == State::kEnded || half_closed_) return false;
     half_closed_ = true;
-    SendOrKeep({/*half_close=*/true, 0, ""});
+    SendOrKeep({/*half_close=*/true, false, ""});
   }
   FlushSession();
   return true;
@@ -566,7 +583,7 @@ void StreamCall::ArmTimer() {
   const bool acknowledged =
       attempt_ != nullptr && attempt_->acknowledged.load(std::memory_order_acquire);
   const os::Nanos until =
-      acknowledged ? times_.deadline : std::min(times_.deadline, times_.ack_deadline);
+      acknowledged ? settings_.deadline : std::min(settings_.deadline, settings_.ack_deadline);
   if (until == os::kNever) return;
   const std::weak_ptr<CallObserver> weak = weak_from_this();
   timer_ = resources_->timers->At(until, [weak] {
@@ -586,7 +603,7 @@ void StreamCall::OnTimer() {
     if (state_ == State::kEnded) return;
     if (state_ == State::kConnecting && wait_ != 0 && resources_->pool->CancelWait(wait_)) {
       wait_ = 0;
-      End(NoSession(absl::DeadlineExceededError(resources_->pool->situation()), *method_, times_,
+      End(NoSession(absl::DeadlineExceededError(resources_->pool->situation()), *method_, settings_,
                     resources_->clock->Now(), resources_->path));
       return;
     }
@@ -608,6 +625,7 @@ void StreamCall::StartRead(google::protobuf::MessageLite* message) {
 
 void StreamCall::StartWrite(const google::protobuf::MessageLite* message, WriteOptions options) {
   Written written;
+  written.compress = !options.get_no_compression();
   absl::Status failure = Serialize(*message, &written.bytes);
   {
     absl::MutexLock lock(&mu_);
@@ -678,7 +696,7 @@ bool StreamCall::PumpOne() {
         SendOrKeep(std::move(write_));
         if (write_last_) {
           half_closed_ = true;
-          SendOrKeep({/*half_close=*/true, 0, ""});
+          SendOrKeep({/*half_close=*/true, false, ""});
         }
       }
     } else if (closing_ && !writing_) {
@@ -687,7 +705,7 @@ bool StreamCall::PumpOne() {
       ok = !ended && !half_closed_;
       if (ok) {
         half_closed_ = true;
-        SendOrKeep({/*half_close=*/true, 0, ""});
+        SendOrKeep({/*half_close=*/true, false, ""});
       }
     } else if (ended && holds_ == 0 && !end_told_) {
       what = What::kEnd;

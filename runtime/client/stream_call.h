@@ -31,15 +31,17 @@ struct CallResources {
   size_t max_receive_size = 0;
 };
 
-struct CallTimes {
+// What the context, the channel and the method together say about a call.
+struct CallSettings {
   os::Nanos began = 0;
   os::Nanos deadline = os::kNever;
   os::Nanos ack_deadline = os::kNever;
+  Compression compression = Compression::kNone;
 };
 
 // The error of a call that has found no session until `now`.
-absl::Status NoSession(const absl::Status& status, const MethodInfo& method, const CallTimes& times,
-                       os::Nanos now, const std::string& path);
+absl::Status NoSession(const absl::Status& status, const MethodInfo& method,
+                       const CallSettings& settings, os::Nanos now, const std::string& path);
 
 // Thread-safe. Owned by shared_ptr. One of two kinds: *blocking*, driven by the threads that wait
 // in it; or *asynchronous*, with a reactor or a callback, driven by threads of the runtime; it then
@@ -48,7 +50,7 @@ class StreamCall final : public CallObserver, public AsyncClientCall {
  public:
   // `request` is null if the client streams, `reply` if the server does.
   StreamCall(const CallResources* resources, const MethodInfo& method, ClientContext* context,
-             const CallTimes& times, const google::protobuf::MessageLite* request,
+             const CallSettings& settings, const google::protobuf::MessageLite* request,
              google::protobuf::MessageLite* reply);
   ~StreamCall() override;
 
@@ -96,7 +98,7 @@ class StreamCall final : public CallObserver, public AsyncClientCall {
   // What was written so far, to be written again on another session.
   struct Written {
     bool half_close = false;
-    uint8_t flags = 0;
+    bool compress = true;
     std::string bytes;
   };
 
@@ -122,6 +124,7 @@ class StreamCall final : public CallObserver, public AsyncClientCall {
   absl::Status Serialize(const google::protobuf::MessageLite& message, std::string* bytes) const;
   bool HasCredit() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return sent_ < credit_; }
   void SendOrKeep(Written written) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Compresses what becomes smaller by it and what the session's server takes.
   void SendNow(const Written& written) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes the first message; the credit that is to be told, or 0.
   Inbound TakeInbound(uint64_t* credit) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -140,7 +143,7 @@ class StreamCall final : public CallObserver, public AsyncClientCall {
   const CallResources* const resources_;
   const MethodInfo* const method_;
   ClientContext* const context_;
-  const CallTimes times_;
+  const CallSettings settings_;
   const google::protobuf::MessageLite* const request_;
   google::protobuf::MessageLite* const reply_;
   size_t request_size_ = 0;

@@ -47,6 +47,11 @@ ServerBuilder& ServerBuilder::set_max_send_message_size(size_t bytes) {
   return *this;
 }
 
+ServerBuilder& ServerBuilder::set_compression(Compression compression) {
+  compression_ = compression;
+  return *this;
+}
+
 ServerBuilder& ServerBuilder::set_log_level(LogLevel level) {
   log_level_ = level;
   return *this;
@@ -137,6 +142,7 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
     options.term = absl::ToInt64Nanoseconds(lease_term_);
     options.log_capacity = log_capacity_;
     options.discard_pending = discard_pending_;
+    options.compression = compression_;
     auto started = server::SpoolServer::Start(options);
     if (!started.ok()) return started.status();
     server->servers_.push_back(*std::move(started));

@@ -37,6 +37,9 @@ class ServerBuilder {
   ServerBuilder& set_max_receive_message_size(size_t bytes);
   ServerBuilder& set_max_send_message_size(size_t bytes);
 
+  // How messages are sent that become smaller by it, where neither method nor handler says so.
+  ServerBuilder& set_compression(Compression compression);
+
   ServerBuilder& set_log_level(LogLevel level);
   // Messages go there instead of to the spool's log file and stderr. Must outlive the server.
   ServerBuilder& set_log_sink(LogSink* sink);
@@ -60,6 +63,7 @@ class ServerBuilder {
   int workers_ = 0;
   size_t max_queued_ = 10000;
   bool discard_pending_ = false;
+  Compression compression_ = Compression::kDefault;
   size_t max_receive_ = size_t{64} << 20;
   size_t max_send_ = size_t{64} << 20;
   LogLevel log_level_ = LogLevel::kInfo;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "spoolrpc/compress/message_codec.h"
 #include "spoolrpc/rpc/call_header.h"
 #include "spoolrpc/rpc/error.h"
 #include "spoolrpc/rpc/stream_window.h"
@@ -74,8 +75,18 @@ bool ServerCall::server_streams() const {
   return kind == MethodKind::kServerStreaming || kind == MethodKind::kBidiStreaming;
 }
 
-absl::Status ServerCall::ParseRequest(absl::string_view bytes) {
+absl::Status ServerCall::ParseRequest(absl::string_view bytes, bool compressed) {
   request_ = method_->handler().NewRequest();
+  if (compressed) {
+    context_.request_compressed_.store(true, std::memory_order_relaxed);
+    const auto whole = compress::Decompress(bytes, session_->max_request_size());
+    if (!whole.ok()) {
+      return absl::Status(
+          whole.status().code(),
+          absl::StrCat(context_.method_, ": the request: ", whole.status().message()));
+    }
+    return rpc::ParseMessage(*whole, method_->info().full_name, request_.get());
+  }
   return rpc::ParseMessage(bytes, method_->info().full_name, request_.get());
 }
 
@@ -213,7 +224,16 @@ ServerCall::Inbound ServerCall::TakeInbound(uint64_t* credit) {
 }
 
 bool ServerCall::Parse(Inbound inbound, google::protobuf::MessageLite* message) {
-  absl::Status parsed = rpc::ParseMessage(inbound.bytes, method_->info().full_name, message);
+  absl::Status parsed;
+  context_.request_compressed_.store(inbound.compressed, std::memory_order_relaxed);
+  if (inbound.compressed) {
+    auto whole = compress::Decompress(inbound.bytes, session_->max_request_size());
+    parsed = whole.status();
+    if (whole.ok()) inbound.bytes = *std::move(whole);
+  }
+  if (parsed.ok()) {
+    parsed = rpc::ParseMessage(inbound.bytes, method_->info().full_name, message);
+  }
   if (parsed.ok()) return true;
   Override(std::move(parsed), ErrorInfo::BAD_MESSAGE);
   return false;
@@ -271,22 +291,40 @@ void ServerCall::SendInitialMetadata() {
   session_->Flush();
 }
 
-void ServerCall::SendMessage(std::string bytes, bool flush) {
+bool ServerCall::compresses() const {
+  Compression compression = context_.compression_;
+  if (compression == Compression::kDefault) compression = session_->host()->compression();
+  if (compression == Compression::kDefault) compression = method_->info().compression;
+  return session_->Takes(compression);
+}
+
+bool ServerCall::Compress(std::string* bytes) const {
+  std::string compressed;
+  if (!compresses() || !compress::Compress(*bytes, &compressed).ok() ||
+      compressed.size() >= bytes->size()) {
+    return false;
+  }
+  bytes->swap(compressed);
+  return true;
+}
+
+void ServerCall::SendMessage(const std::string& bytes, bool compressed, bool flush) {
   SendInitial(/*asked=*/false);
-  session_->SendPart(this, log::FrameType::kMessage, 0, bytes);
+  session_->SendPart(this, log::FrameType::kMessage, compressed ? log::kCompressed : 0, bytes);
   if (flush) session_->Flush();
 }
 
 bool ServerCall::Write(const google::protobuf::MessageLite& message, WriteOptions options) {
   std::string bytes;
   if (!Serialize(message, &bytes)) return false;
+  const bool compressed = !options.get_no_compression() && Compress(&bytes);
   {
     absl::MutexLock lock(&mu_);
     while (!HasCredit() && !cancelled()) changed_.Wait(&mu_);
     if (cancelled() || overridden_) return false;
     sent_ += rpc::StreamCost(bytes.size());
   }
-  SendMessage(std::move(bytes), !options.get_buffer_hint() && !options.is_last_message());
+  SendMessage(bytes, compressed, !options.get_buffer_hint() && !options.is_last_message());
   return true;
 }
 
@@ -338,11 +376,13 @@ void ServerCall::StartRead(google::protobuf::MessageLite* message) {
 void ServerCall::StartWrite(const google::protobuf::MessageLite* message, WriteOptions options) {
   std::string bytes;
   const bool serialized = Serialize(*message, &bytes);
+  const bool compressed = serialized && !options.get_no_compression() && Compress(&bytes);
   absl::MutexLock lock(&mu_);
   writing_ = true;
   write_silent_ = false;
   write_failed_ = !serialized;
   write_flush_ = !options.get_buffer_hint() && !options.is_last_message();
+  write_compressed_ = compressed;
   write_ = std::move(bytes);
   Schedule();
 }
@@ -381,6 +421,7 @@ bool ServerCall::PumpOne() {
   bool ok = false;
   bool silent = false;
   bool flush = false;
+  bool compressed = false;
   uint64_t credit = 0;
   Inbound inbound;
   std::string bytes;
@@ -407,6 +448,7 @@ bool ServerCall::PumpOne() {
       ok = !over && !write_failed_;
       silent = write_silent_;
       flush = write_flush_;
+      compressed = write_compressed_;
       bytes = std::move(write_);
       if (ok) sent_ += rpc::StreamCost(bytes.size());
     } else if (cancelled() && !cancel_told_ && !finishing_) {
@@ -439,7 +481,7 @@ bool ServerCall::PumpOne() {
       reactor->OnReadDone(false);
       return true;
     case What::kWrite:
-      if (ok) SendMessage(std::move(bytes), flush);
+      if (ok) SendMessage(bytes, compressed, flush);
       if (!silent) reactor->OnWriteDone(ok);
       return true;
     case What::kFinish:

@@ -45,7 +45,7 @@ class ServerCall final : public ServerStream,
   bool uses_reactor() const { return method_->handler().uses_reactor(); }
 
   // Parses the request. INTERNAL, naming the method, if the bytes are not one.
-  absl::Status ParseRequest(absl::string_view bytes);
+  absl::Status ParseRequest(absl::string_view bytes, bool compressed);
   // Runs the handler, on this thread, and keeps its status and reply. What it throws becomes a
   // status with an ExceptionInfo. The reply is checked: it must be serializable.
   void RunHandler() ABSL_LOCKS_EXCLUDED(mu_);
@@ -66,6 +66,10 @@ class ServerCall final : public ServerStream,
   const absl::Status& status() const { return status_; }
   const google::protobuf::MessageLite* reply() const { return reply_.get(); }
   size_t reply_size() const { return reply_size_; }
+  // Compresses in place, if the call's messages are to be compressed, the client takes that, and it
+  // makes them smaller.
+  bool Compress(std::string* bytes) const;
+  bool compresses() const;
   int32_t reason() const { return reason_; }  // an ErrorInfo::Reason of the runtime's own making
   void EncodeMetadata(wire::ReplyHeader* header) const;
   void FailReply(absl::Status status, int32_t reason) {
@@ -111,7 +115,7 @@ class ServerCall final : public ServerStream,
   bool HasCredit() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return sent_ < credit_; }
   // Sends INITIAL unless it was sent, or there is nothing to send and nobody asked.
   void SendInitial(bool asked) ABSL_LOCKS_EXCLUDED(mu_);
-  void SendMessage(std::string bytes, bool flush) ABSL_LOCKS_EXCLUDED(mu_);
+  void SendMessage(const std::string& bytes, bool compressed, bool flush) ABSL_LOCKS_EXCLUDED(mu_);
   // Checks status, metadata and reply before they are sent.
   void CheckResult() ABSL_LOCKS_EXCLUDED(mu_);
   // A deadline that passes cancels the call.
@@ -160,6 +164,7 @@ class ServerCall final : public ServerStream,
   bool write_silent_ ABSL_GUARDED_BY(mu_) = false;
   bool write_failed_ ABSL_GUARDED_BY(mu_) = false;
   bool write_flush_ ABSL_GUARDED_BY(mu_) = true;
+  bool write_compressed_ ABSL_GUARDED_BY(mu_) = false;
   std::string write_ ABSL_GUARDED_BY(mu_);
   bool finishing_ ABSL_GUARDED_BY(mu_) = false;
   absl::Status finish_ ABSL_GUARDED_BY(mu_);

@@ -11,6 +11,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "spoolrpc/rpc/metadata.h"
+#include "spoolrpc/rpc/method_info.h"
 
 namespace spoolrpc {
 
@@ -49,6 +50,14 @@ class ServerContext {
   // Ends the call with CANCELLED, whatever the handler returns.
   void TryCancel() const { try_cancel_.store(true, std::memory_order_release); }
 
+  // How messages are sent that become smaller by it, to a client that takes them so; wins over the
+  // server's and the method's setting.
+  void set_compression(Compression compression) { compression_ = compression; }
+  // Whether the request, or the last message that was read, came compressed.
+  bool request_was_compressed() const {
+    return request_compressed_.load(std::memory_order_relaxed);
+  }
+
   // Sent with the reply. Keys and values as in ClientContext::AddMetadata(); what breaks the rules
   // ends the call with INTERNAL.
   void AddInitialMetadata(const std::string& key, const std::string& value) {
@@ -67,6 +76,8 @@ class ServerContext {
   Metadata initial_metadata_;
   Metadata trailing_metadata_;
   absl::Time deadline_ = absl::InfiniteFuture();
+  Compression compression_ = Compression::kDefault;
+  std::atomic<bool> request_compressed_{false};
   std::atomic<bool> cancelled_{false};
   mutable std::atomic<bool> try_cancel_{false};
 

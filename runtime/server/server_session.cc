@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "spoolrpc/compress/message_codec.h"
 #include "spoolrpc/errors.pb.h"
 #include "spoolrpc/rpc/call_header.h"
 #include "spoolrpc/rpc/status_codec.h"
@@ -21,6 +22,11 @@ constexpr uint64_t kPartialSlack = 16 << 20;
 // A client without open calls renews every 6 terms; one that was silent for 18 is dead.
 constexpr int kTermsOfIdleClient = 18;
 constexpr os::Nanos kDoubtLook = 20 * 1000000;
+
+bool OffersZstd(const spool::SessionRecord& record) {
+  const auto& names = record.message_encodings();
+  return std::find(names.begin(), names.end(), compress::kZstd) != names.end();
+}
 
 absl::string_view ServiceOf(absl::string_view method) {
   if (!method.empty()) method.remove_prefix(1);
@@ -41,6 +47,7 @@ ServerSession::ServerSession(ServerSessionOptions options)
       term_(options.term),
       client_term_(std::clamp<uint64_t>(options.accepted->record.lease_term_ns(), 100000000,
                                         uint64_t{86400} * 1000000000)),
+      zstd_(OffersZstd(options.accepted->record)),
       max_request_size_(options.max_request_size),
       max_reply_size_(options.max_reply_size),
       discard_pending_(options.discard_pending),
@@ -311,6 +318,7 @@ absl::Status ServerSession::OnCall(const log::Frame& frame) {
     return absl::OkStatus();
   }
   const bool more = (frame.flags & log::kMore) != 0;
+  const bool compressed = (frame.flags & log::kCompressed) != 0;
   const uint64_t size = more ? header.message_size() : payload.size();
   if (size > max_request_size_) {
     Answer(frame.call,
@@ -332,7 +340,7 @@ absl::Status ServerSession::OnCall(const log::Frame& frame) {
     return absl::OkStatus();
   }
   if (!more) {
-    Admit(std::move(call), payload);
+    Admit(std::move(call), payload, compressed);
     return absl::OkStatus();
   }
   if (partial_bytes_ + payload.size() > max_request_size_ + kPartialSlack) {
@@ -344,7 +352,8 @@ absl::Status ServerSession::OnCall(const log::Frame& frame) {
            wire::NOT_STARTED_QUEUE_FULL, 0);
     return absl::OkStatus();
   }
-  Partial partial{std::move(call), std::make_unique<rpc::Reassembly>(max_request_size_)};
+  Partial partial{std::move(call), std::make_unique<rpc::Reassembly>(max_request_size_),
+                  compressed};
   partial.bytes->Add(payload);
   partial_bytes_ += payload.size();
   partial_.emplace(frame.call, std::move(partial));
@@ -368,7 +377,7 @@ absl::Status ServerSession::OnData(const log::Frame& frame) {
   partial_.erase(it);
   partial_bytes_ -= whole.bytes->seen();
   if (fits) {
-    Admit(whole.call, whole.bytes->bytes());
+    Admit(whole.call, whole.bytes->bytes(), whole.compressed);
     return absl::OkStatus();
   }
   Close(frame.call);
@@ -445,10 +454,12 @@ void ServerSession::OnCancel(uint64_t id) {
   if (const auto it = calls_.find(id); it != calls_.end()) it->second->Cancel();
 }
 
-void ServerSession::Admit(std::shared_ptr<ServerCall> call, absl::string_view request) {
-  if (absl::Status s = call->ParseRequest(request); !s.ok()) {
+void ServerSession::Admit(std::shared_ptr<ServerCall> call, absl::string_view request,
+                          bool compressed) {
+  if (absl::Status s = call->ParseRequest(request, compressed); !s.ok()) {
     Close(call->id());
-    Answer(call->id(), s, wire::NOT_STARTED_NO, ErrorInfo::BAD_MESSAGE);
+    Answer(call->id(), s, wire::NOT_STARTED_NO,
+           absl::IsResourceExhausted(s) ? ErrorInfo::MESSAGE_TOO_LARGE : ErrorInfo::BAD_MESSAGE);
     return;
   }
   ready_.push_back(std::move(call));
@@ -546,10 +557,18 @@ void ServerSession::EndCall(const std::shared_ptr<ServerCall>& call) {
   if (!call->status().ok()) rpc::EncodeStatus(call->status(), &header);
   header.set_reason(call->reason());
   call->EncodeMetadata(&header);
+  std::string compressed;
+  if (call->status().ok() && call->reply_size() > 0 && call->compresses()) {
+    call->reply()->SerializePartialToString(&compressed);
+    if (!call->Compress(&compressed)) compressed.clear();
+  }
   absl::MutexLock lock(&mu_);
   if (!Close(call->id()) || ended()) return;
   const uint8_t flags = call->acknowledged ? 0 : log::kAcked;
-  if (call->status().ok() && call->reply() != nullptr) {
+  if (!compressed.empty()) {
+    link_->SendBytes(log::FrameType::kReply, flags | log::kCompressed, call->id(), &header,
+                     compressed);
+  } else if (call->status().ok() && call->reply() != nullptr) {
     link_->SendMessage(log::FrameType::kReply, flags, call->id(), &header, call->reply(),
                        call->reply_size());
   } else {

@@ -36,6 +36,8 @@ class SessionHost {
   // Runs what a reactor is told, or another callback, on a thread of the server.
   virtual void RunReaction(std::function<void()> reaction) = 0;
   virtual exec::TimerQueue* timers() = 0;
+  // What messages are sent as, where neither method nor handler says so.
+  virtual Compression compression() const = 0;
   virtual void Warn(const std::string& message) = 0;
 };
 
@@ -68,7 +70,10 @@ class ServerSession final : public link::Pollable,
   const os::ProcessId& client() const { return client_; }
   const std::string& peer() const { return peer_; }
   SessionHost* host() const { return host_; }
+  size_t max_request_size() const { return max_request_size_; }
   size_t max_reply_size() const { return max_reply_size_; }
+  // Whether the client takes messages that are compressed so.
+  bool Takes(Compression compression) const { return compression == Compression::kZstd && zstd_; }
   bool ended() const { return ended_.load(std::memory_order_acquire); }
   // The client told, in its head, that it reads no more.
   bool client_closed() const { return client_closed_.load(std::memory_order_acquire); }
@@ -122,6 +127,7 @@ class ServerSession final : public link::Pollable,
   struct Partial {
     std::shared_ptr<ServerCall> call;
     std::unique_ptr<rpc::Reassembly> bytes;
+    bool compressed = false;
   };
 
   int PollOnce(bool force, bool inline_allowed, log::AlignedBuffer* buffer)
@@ -134,7 +140,7 @@ class ServerSession final : public link::Pollable,
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OnCredit(const log::Frame& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OnCancel(uint64_t id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Admit(std::shared_ptr<ServerCall> call, absl::string_view request)
+  void Admit(std::shared_ptr<ServerCall> call, absl::string_view request, bool compressed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Answers a call that has no ServerCall.
   void Answer(uint64_t id, const absl::Status& status, wire::NotStarted not_started, int32_t reason)
@@ -157,6 +163,7 @@ class ServerSession final : public link::Pollable,
   const uint32_t slot_;
   const os::Nanos term_;
   const os::Nanos client_term_;
+  const bool zstd_;
   const size_t max_request_size_;
   const size_t max_reply_size_;
   const bool discard_pending_;

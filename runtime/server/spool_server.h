@@ -38,6 +38,7 @@ struct SpoolServerOptions {
   os::Nanos spin = 0;
   os::Nanos term = 0;
   uint64_t log_capacity = 0;
+  Compression compression = Compression::kDefault;
   bool discard_pending = false;
 };
 
@@ -65,6 +66,7 @@ class SpoolServer final : public SessionHost {
   bool draining() const override { return draining_.load(std::memory_order_acquire); }
   void RunReaction(std::function<void()> reaction) override;
   exec::TimerQueue* timers() override { return &timers_; }
+  Compression compression() const override { return options_.compression; }
   void Warn(const std::string& message) override;
 
  private:

@@ -15,6 +15,8 @@ constexpr uint32_t kSpoolFormatVersion = 1;
 constexpr uint32_t kProtocolVersion = 1;
 constexpr uint32_t kMinProtocolVersion = 1;
 constexpr char kSoftwareVersion[] = "0.1.0";
+// How this version can take messages, as records say it.
+constexpr char kZstdEncoding[] = "zstd";
 constexpr size_t kIdSize = 16;  // bytes of server and session ids
 
 constexpr char kFormatFile[] = "format";

@@ -390,6 +390,66 @@ TEST_P(StreamTest, MessageThatIsTooLarge) {
   EXPECT_TRUE(stream->Read(&text)) << "the session goes on";
 }
 
+TEST_P(StreamTest, CompressedStreams) {
+  std::atomic<int> compressed{0};
+  service_.talk = [&](ServerContext* context, ReaderWriter* stream) {
+    context->set_compression(Compression::kZstd);
+    Text text;
+    while (stream->Read(&text)) {
+      compressed += context->request_was_compressed();
+      WriteOptions options;
+      if (text.number() == 2) options.set_no_compression();
+      stream->Write(text, options);
+    }
+    return absl::OkStatus();
+  };
+  Start();
+  ClientContext context;
+  context.set_compression(Compression::kZstd);
+  const auto stream = stub_->Talk(&context);
+  Text text;
+  for (int i = 0; i < 4; ++i) {
+    Text message = Bytes(300000);
+    message.set_number(i);
+    WriteOptions options;
+    if (i == 1) options.set_no_compression();
+    ASSERT_TRUE(stream->Write(message, options));
+    ASSERT_TRUE(stream->Read(&text));
+    EXPECT_EQ(text.SerializeAsString(), message.SerializeAsString());
+  }
+  EXPECT_OK(stream->Finish());
+  EXPECT_EQ(compressed, 3);
+  EXPECT_TRUE(context.reply_was_compressed());
+}
+
+TEST_P(StreamTest, CompressedUnaryCall) {
+  Start([](ServerBuilder* builder) { builder->set_compression(Compression::kZstd); });
+  ClientContext context;
+  context.set_compression(Compression::kZstd);
+  Text reply;
+  const Text request = Bytes(size_t{1} << 20);
+  ASSERT_OK(stub_->Plain(&context, request, &reply));
+  EXPECT_EQ(reply.data(), request.data());
+  EXPECT_TRUE(context.reply_was_compressed());
+  // What does not become smaller is sent as it is.
+  ClientContext small;
+  small.set_compression(Compression::kZstd);
+  ASSERT_OK(stub_->Plain(&small, Number(1), &reply));
+  EXPECT_FALSE(small.reply_was_compressed());
+}
+
+// A few compressed bytes that claim to be more than the server accepts.
+TEST_P(StreamTest, CompressedMessageThatIsTooLarge) {
+  Start([](ServerBuilder* builder) { builder->set_max_receive_message_size(100000); });
+  ClientContext context;
+  context.set_compression(Compression::kZstd);
+  Text reply;
+  const auto writer = stub_->Collect(&context, &reply);
+  writer->Write(Bytes(size_t{5} << 20));
+  const absl::Status status = writer->Finish();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+}
+
 TEST_P(StreamTest, HandlerThatThrows) {
   service_.expand = [&](ServerContext*, const Text*, Writer* writer) -> absl::Status {
     writer->Write(Number(1));

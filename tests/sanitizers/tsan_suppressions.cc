@@ -10,6 +10,7 @@ extern "C" const char* __tsan_default_suppressions() {
       // The last reference to a status's message or a cord's tree is dropped, and the memory freed,
       // inside Abseil; the counter that orders it after the other threads' reading is not seen.
       "race:absl::*::Status::UnrefNonInlined\n"
+      "race:absl::*::Status::EqualsSlow\n"
       "race:absl::*::cord_internal::CordRep::Destroy\n";
 }
 
