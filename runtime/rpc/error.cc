@@ -2,6 +2,8 @@
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
+#include "google/protobuf/any.pb.h"
+#include "google/protobuf/duration.pb.h"
 
 namespace spoolrpc {
 namespace rpc {
@@ -77,16 +79,38 @@ google::rpc::Status ToRpcStatus(const absl::Status& status) {
   return whole;
 }
 
-void AddDetail(absl::Status* status, const google::protobuf::Message& detail) {
+namespace {
+
+void AddAny(absl::Status* status, const google::protobuf::Any& any) {
   if (status->ok()) return;
   google::rpc::Status whole = ToRpcStatus(*status);
-  google::protobuf::Any* const any = whole.add_details();
-  any->PackFrom(detail);
+  *whole.add_details() = any;
   status->SetPayload(rpc::kRpcStatusUrl, absl::Cord(whole.SerializeAsString()));
   // Also under its own name, for callers who use absl::Status alone; of several, the first.
-  if (any->type_url() != rpc::kErrorInfoUrl && !status->GetPayload(any->type_url()).has_value()) {
-    status->SetPayload(any->type_url(), absl::Cord(any->value()));
+  if (any.type_url() != rpc::kErrorInfoUrl && !status->GetPayload(any.type_url()).has_value()) {
+    status->SetPayload(any.type_url(), absl::Cord(any.value()));
   }
+}
+
+}  // namespace
+
+void AddDetail(absl::Status* status, const google::protobuf::Message& detail) {
+  google::protobuf::Any any;
+  any.PackFrom(detail);
+  AddAny(status, any);
+}
+
+void rpc::AddRetryInfo(absl::Status* status, absl::Duration delay) {
+  google::protobuf::Duration proto;
+  const timespec time = absl::ToTimespec(delay);
+  proto.set_seconds(time.tv_sec);
+  proto.set_nanos(static_cast<int32_t>(time.tv_nsec));
+  const std::string bytes = proto.SerializeAsString();
+  google::protobuf::Any any;
+  any.set_type_url("type.googleapis.com/google.rpc.RetryInfo");
+  // Field 1, the delay; no Duration has more than 127 bytes.
+  any.set_value(std::string("\x0a", 1) + static_cast<char>(bytes.size()) + bytes);
+  AddAny(status, any);
 }
 
 }  // namespace spoolrpc

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "google/protobuf/message.h"
 #include "google/rpc/status.pb.h"
 #include "spoolrpc/errors.pb.h"
@@ -50,6 +51,10 @@ absl::Status TransportError(absl::StatusCode code, ErrorInfo::Reason reason,
 absl::Status TransportErrorFrom(const absl::Status& cause, ErrorInfo::Reason reason,
                                 bool may_have_executed, absl::string_view method = "",
                                 absl::string_view path = "");
+
+// Adds a google.rpc.RetryInfo: when to try again. (Written by hand, so that a program may bring its
+// own copy of google/rpc/error_details.proto.)
+void AddRetryInfo(absl::Status* status, absl::Duration delay);
 
 // `text` with every byte that is not part of valid UTF-8 replaced by '?': protobuf's strings take
 // nothing else, while statuses and paths hold any bytes.

@@ -4,6 +4,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "spoolrpc/rpc/error.h"
 #include "spoolrpc/server/server_session.h"
 
 namespace spoolrpc::server {
@@ -29,6 +30,15 @@ constexpr int kIdleTicks = 100;
 constexpr os::Nanos kLongestSleep = 1000 * kMillisecond;
 constexpr int kPausesPerClock = 32;
 
+// Tells when to try again: what a handler usually takes, or a little where that is not known.
+absl::Status QueueFull(const MethodEntry& method) {
+  absl::Status status = absl::ResourceExhaustedError(
+      absl::StrCat(method.info().full_name, ": the server's queue is full; try again later"));
+  rpc::AddRetryInfo(&status, std::clamp(absl::Nanoseconds(method.usual_time()) * 10,
+                                        absl::Milliseconds(10), absl::Seconds(10)));
+  return status;
+}
+
 }  // namespace
 
 Dispatcher::Dispatcher(DispatcherOptions options)
@@ -36,14 +46,19 @@ Dispatcher::Dispatcher(DispatcherOptions options)
       env_(options_.env),
       spin_(env_.host->Cpus(), options_.spin),
       executor_(options_.workers, options_.max_queued,
-                [this](const std::shared_ptr<ServerCall>& call) {
-                  if (RunCall(call)) call->session()->Flush();
-                }),
+                [this](const std::shared_ptr<ServerCall>& call) { RunAndFlush(call); }),
       streams_(options_.max_streams, options_.max_queued,
-               [this](const std::shared_ptr<ServerCall>& call) {
-                 if (RunCall(call)) call->session()->Flush();
-               }),
-      reactions_(options_.workers) {}
+               [this](const std::shared_ptr<ServerCall>& call) { RunAndFlush(call); }),
+      reactions_(options_.workers),
+      after_reply_(std::make_unique<exec::ThreadPool>(1)) {
+  for (const MethodEntry* const method : options_.methods->All()) {
+    if (method->concurrency() == 0) continue;
+    pools_.emplace(method,
+                   std::make_unique<Executor>(
+                       method->concurrency(), options_.max_queued,
+                       [this](const std::shared_ptr<ServerCall>& call) { RunAndFlush(call); }));
+  }
+}
 
 Dispatcher::~Dispatcher() { Stop(); }
 
@@ -65,10 +80,22 @@ void Dispatcher::Stop() {
     loops.swap(loops_);
   }
   if (options_.bell != nullptr) options_.bell->Wake();
-  executor_.Stop();
-  streams_.Stop();
+  for (Executor* const executor : Executors()) executor->Stop();
   for (std::thread& loop : loops) loop.join();
   if (monitor_.joinable()) monitor_.join();
+  after_reply_.reset();  // with what it still has to do
+}
+
+std::vector<Executor*> Dispatcher::Executors() {
+  std::vector<Executor*> all = {&executor_, &streams_};
+  for (const auto& [method, executor] : pools_) all.push_back(executor.get());
+  return all;
+}
+
+void Dispatcher::RunAndFlush(const std::shared_ptr<ServerCall>& call) {
+  if (!RunCall(call)) return;
+  call->session()->Flush();
+  call->AfterReply();
 }
 
 bool Dispatcher::RunCall(const std::shared_ptr<ServerCall>& call) {
@@ -102,12 +129,15 @@ bool Dispatcher::RunCall(const std::shared_ptr<ServerCall>& call) {
 }
 
 Executor* Dispatcher::ExecutorFor(const ServerCall& call) {
+  if (call.method()->concurrency() > 0) return pools_.at(call.method()).get();
   const bool blocks = call.method()->info().kind != MethodKind::kUnary && !call.uses_reactor();
   return blocks && options_.workers > 1 ? &streams_ : &executor_;
 }
 
 bool Dispatcher::WaitIdle(absl::Time deadline) {
-  if (!executor_.WaitIdle(deadline) || !streams_.WaitIdle(deadline)) return false;
+  for (Executor* const executor : Executors()) {
+    if (!executor->WaitIdle(deadline)) return false;
+  }
   absl::MutexLock lock(&mu_);
   while (reactors_ > 0) {
     if (reactors_done_.WaitWithDeadline(&mu_, deadline)) return reactors_ == 0;
@@ -124,9 +154,7 @@ void Dispatcher::Submit(std::shared_ptr<ServerCall> call) {
     WakeMonitor();
     return;
   }
-  call->session()->RejectCall(
-      call, wire::NOT_STARTED_QUEUE_FULL,
-      absl::ResourceExhaustedError("the server's queue is full; try again later"));
+  call->session()->RejectCall(call, wire::NOT_STARTED_QUEUE_FULL, QueueFull(*call->method()));
 }
 
 void Dispatcher::Dispatch(std::vector<std::shared_ptr<ServerCall>> calls, bool inline_allowed) {
@@ -135,12 +163,20 @@ void Dispatcher::Dispatch(std::vector<std::shared_ptr<ServerCall>> calls, bool i
     for (auto& call : calls) ready_.push_back(std::move(call));
     return;
   }
-  for (auto& call : calls) Submit(std::move(call));
+  for (auto& call : calls) {
+    if (call->method()->runs_inline()) {
+      RunAndFlush(call);
+    } else {
+      Submit(std::move(call));
+    }
+  }
 }
 
 std::vector<std::shared_ptr<ServerCall>> Dispatcher::TakeQueued() {
-  std::vector<std::shared_ptr<ServerCall>> calls = executor_.TakeQueued();
-  for (auto& call : streams_.TakeQueued()) calls.push_back(std::move(call));
+  std::vector<std::shared_ptr<ServerCall>> calls;
+  for (Executor* const executor : Executors()) {
+    for (auto& call : executor->TakeQueued()) calls.push_back(std::move(call));
+  }
   absl::MutexLock lock(&mu_);
   calls.insert(calls.end(), ready_.begin(), ready_.end());
   ready_.clear();
@@ -201,6 +237,7 @@ void Dispatcher::RunReady(uint64_t term) {
   for (;;) {
     std::shared_ptr<ServerCall> call;
     bool here = false;
+    bool as_worker = false;
     {
       absl::MutexLock lock(&mu_);
       if (ready_.empty()) {
@@ -210,11 +247,13 @@ void Dispatcher::RunReady(uint64_t term) {
       call = std::move(ready_.front());
       ready_.pop_front();
       const os::Nanos usual = call->method()->usual_time();
-      here = ExecutorFor(*call) == &executor_ &&
-             (call->method()->info().kind == MethodKind::kUnary || call->uses_reactor()) &&
-             usual >= 0 && usual < kShortHandler &&
-             static_cast<os::Nanos>(ready_.size() + 1) * usual < kLongBatch &&
-             executor_.BeginInline();
+      const bool must = call->method()->runs_inline();
+      here = must || (ExecutorFor(*call) == &executor_ &&
+                      (call->method()->info().kind == MethodKind::kUnary || call->uses_reactor()) &&
+                      usual >= 0 && usual < kShortHandler &&
+                      static_cast<os::Nanos>(ready_.size() + 1) * usual < kLongBatch &&
+                      executor_.BeginInline());
+      as_worker = here && !must;
       if (here) {
         inline_call_ = call;
         inline_since_.store(env_.clock->Now(), std::memory_order_release);
@@ -224,8 +263,13 @@ void Dispatcher::RunReady(uint64_t term) {
       Submit(std::move(call));
       continue;
     }
-    const bool reply = RunCall(call);
-    executor_.EndInline();
+    bool reply = RunCall(call);
+    if (as_worker) executor_.EndInline();
+    if (reply && call->has_work_after_reply()) {
+      call->session()->Flush();
+      call->AfterReply();
+      reply = false;
+    }
     const os::Nanos now = env_.clock->Now();
     absl::MutexLock lock(&mu_);
     inline_since_.store(0, std::memory_order_release);

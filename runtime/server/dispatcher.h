@@ -6,7 +6,9 @@
 // costs the loop its place (a second loop thread takes over, and calls that wait go to the
 // executor), and calls that were not answered within two milliseconds are acknowledged. All other
 // calls are run by the *executor*. Handlers that block on streams have threads of their own, unless
-// there is one worker, which serializes everything; what reactors are told runs on the *reactions*.
+// there is one worker, which serializes everything; methods with a `concurrency` have workers of
+// their own; inline methods run where their calls were read. What reactors are told runs on the
+// *reactions*.
 #ifndef SPOOLRPC_SERVER_DISPATCHER_H_
 #define SPOOLRPC_SERVER_DISPATCHER_H_
 
@@ -19,11 +21,13 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
 #include "spoolrpc/exec/thread_pool.h"
 #include "spoolrpc/log/log_file.h"
 #include "spoolrpc/os/environment.h"
 #include "spoolrpc/server/executor.h"
+#include "spoolrpc/server/method_table.h"
 #include "spoolrpc/server/server_call.h"
 #include "spoolrpc/wait/doorbell.h"
 #include "spoolrpc/wait/spin_policy.h"
@@ -32,6 +36,7 @@ namespace spoolrpc::server {
 
 struct DispatcherOptions {
   os::Environment env;
+  const MethodTable* methods = nullptr;
   int workers = 2;
   size_t max_queued = 10000;
   // How many handlers may block on streams at once, beside the workers.
@@ -64,6 +69,8 @@ class Dispatcher {
   std::vector<std::shared_ptr<ServerCall>> TakeQueued();
   // Waits until no handler runs, and no reactor has a call; false if `deadline` comes first.
   bool WaitIdle(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mu_);
+  // Runs it after all that was given before.
+  void RunAfterReply(std::function<void()> work) { after_reply_->Run(std::move(work)); }
   // Runs what a reactor is told.
   void RunReaction(std::function<void()> reaction) { reactions_.Run(std::move(reaction)); }
   // Ends all threads; waits for the handlers that run.
@@ -84,6 +91,9 @@ class Dispatcher {
   void WakeMonitor() ABSL_LOCKS_EXCLUDED(monitor_mu_);
   void Submit(std::shared_ptr<ServerCall> call) ABSL_LOCKS_EXCLUDED(mu_);
   Executor* ExecutorFor(const ServerCall& call);
+  // All executors, once.
+  std::vector<Executor*> Executors();
+  void RunAndFlush(const std::shared_ptr<ServerCall>& call) ABSL_LOCKS_EXCLUDED(mu_);
   // Runs the call, up to but without the flush of its reply. False: nothing is to be flushed.
   bool RunCall(const std::shared_ptr<ServerCall>& call);
   static void FlushAll(std::vector<std::shared_ptr<ServerSession>>* sessions);
@@ -94,7 +104,10 @@ class Dispatcher {
   Executor executor_;
   // Handlers that block on a stream: each has a thread of its own as long as it runs.
   Executor streams_;
+  // Of methods that have workers of their own.
+  absl::flat_hash_map<const MethodEntry*, std::unique_ptr<Executor>> pools_;
   exec::ThreadPool reactions_;
+  std::unique_ptr<exec::ThreadPool> after_reply_;
   std::atomic<uint64_t> served_{0};
   std::atomic<bool> stopping_{false};
 

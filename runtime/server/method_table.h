@@ -18,10 +18,16 @@ namespace spoolrpc::server {
 class MethodEntry {
  public:
   MethodEntry(const MethodInfo* info, const MethodHandler* handler)
-      : info_(info), handler_(handler) {}
+      : info_(info), handler_(handler), concurrency_(info->concurrency) {}
 
   const MethodInfo& info() const { return *info_; }
   const MethodHandler& handler() const { return *handler_; }
+
+  // How many workers of its own it has; 0: it uses the server's.
+  int concurrency() const { return concurrency_; }
+  void set_concurrency(int workers) { concurrency_ = workers; }
+  // Its handler runs on the thread that has read the call.
+  bool runs_inline() const { return info_->execution == Execution::kInline && concurrency_ == 0; }
 
   // A moving average of how long the handler takes, in nanoseconds; negative before the first run.
   os::Nanos usual_time() const { return usual_time_.load(std::memory_order_relaxed); }
@@ -33,6 +39,7 @@ class MethodEntry {
  private:
   const MethodInfo* const info_;
   const MethodHandler* const handler_;
+  int concurrency_;  // constant once the server has started
   std::atomic<os::Nanos> usual_time_{-1};
 };
 
@@ -46,6 +53,11 @@ class MethodTable {
   MethodEntry* Find(absl::string_view full_name) const {
     const auto it = methods_.find(full_name);
     return it == methods_.end() ? nullptr : it->second.get();
+  }
+  std::vector<MethodEntry*> All() const {
+    std::vector<MethodEntry*> all;
+    for (const auto& [name, entry] : methods_) all.push_back(entry.get());
+    return all;
   }
   bool HasService(absl::string_view name) const { return names_.count(std::string(name)) > 0; }
   const std::vector<const Service*>& services() const { return services_; }

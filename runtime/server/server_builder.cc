@@ -27,6 +27,16 @@ ServerBuilder& ServerBuilder::set_workers(int workers) {
   return *this;
 }
 
+ServerBuilder& ServerBuilder::set_method_concurrency(absl::string_view method, int workers) {
+  concurrencies_.emplace_back(method, workers);
+  return *this;
+}
+
+ServerBuilder& ServerBuilder::set_max_streams(int streams) {
+  max_streams_ = streams;
+  return *this;
+}
+
 ServerBuilder& ServerBuilder::set_max_queued_calls(size_t calls) {
   max_queued_ = calls;
   return *this;
@@ -118,6 +128,23 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
     if (service == nullptr) return absl::InvalidArgumentError("ServerBuilder: a null service");
     if (absl::Status s = server->methods_->Add(service); !s.ok()) return s;
   }
+  for (const auto& [name, workers] : concurrencies_) {
+    server::MethodEntry* const method = server->methods_->Find(name);
+    if (method == nullptr) {
+      return absl::InvalidArgumentError(absl::StrCat("ServerBuilder: set_method_concurrency(", name,
+                                                     "): no registered service has it; a name "
+                                                     "looks like /package.Service/Method"));
+    }
+    if (workers < 0 || workers > 10000) {
+      return absl::InvalidArgumentError(absl::StrCat("ServerBuilder: set_method_concurrency(", name,
+                                                     "): ", workers, " must be from 0 to 10000"));
+    }
+    method->set_concurrency(workers);
+  }
+  if (max_streams_ < 1 || max_streams_ > 100000) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("ServerBuilder: max_streams ", max_streams_, ": must be from 1 to 100000"));
+  }
   // All of them before the first server starts.
   std::vector<std::string> paths;
   for (const std::string& address : addresses_) {
@@ -135,6 +162,7 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
     options.log = server->logs_.back().get();
     options.workers = workers_ > 0 ? workers_ : std::max(2, environment_.host->Cpus());
     options.max_queued = max_queued_;
+    options.max_streams = max_streams_;
     options.max_request_size = max_receive_;
     options.max_reply_size = max_send_;
     options.poll_interval = poll_interval_;

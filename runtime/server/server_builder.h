@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -29,6 +30,12 @@ class ServerBuilder {
 
   // How many handlers may run at once; 1 serializes. Default: the number of CPUs, at least 2.
   ServerBuilder& set_workers(int workers);
+  // Gives the method "/package.Service/Method" so many workers of its own, so that it neither
+  // delays others nor is delayed by them. Wins over the IDL's `concurrency`; 0: the server's
+  // workers.
+  ServerBuilder& set_method_concurrency(absl::string_view method, int workers);
+  // How many handlers of streaming methods may run at once; each has a thread (reactors need none).
+  ServerBuilder& set_max_streams(int streams);
   // How many calls may wait for a worker; more are answered RESOURCE_EXHAUSTED, not started.
   ServerBuilder& set_max_queued_calls(size_t calls);
   // Answers calls that were issued before this server started with UNAVAILABLE (reason DISCARDED)
@@ -62,6 +69,8 @@ class ServerBuilder {
   std::vector<Service*> services_;
   int workers_ = 0;
   size_t max_queued_ = 10000;
+  int max_streams_ = 1000;
+  std::vector<std::pair<std::string, int>> concurrencies_;
   bool discard_pending_ = false;
   Compression compression_ = Compression::kDefault;
   size_t max_receive_ = size_t{64} << 20;

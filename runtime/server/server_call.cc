@@ -119,6 +119,11 @@ void ServerCall::RunHandler() {
   CheckResult();
 }
 
+void ServerCall::AfterReply() {
+  for (auto& work : context_.after_reply_) session_->host()->RunAfterReply(std::move(work));
+  context_.after_reply_.clear();
+}
+
 void ServerCall::CheckResult() {
   request_.reset();
   {
@@ -488,6 +493,7 @@ bool ServerCall::PumpOne() {
       CheckResult();
       session_->EndCall(shared_from_this());
       session_->Flush();
+      AfterReply();
       return true;
     case What::kDone:
       break;

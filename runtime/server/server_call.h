@@ -52,6 +52,10 @@ class ServerCall final : public ServerStream,
   // Starts the handler's reactor, which ends the call later; `done` is called when it has.
   void StartReactor(std::function<void()> done) ABSL_LOCKS_EXCLUDED(mu_);
 
+  // The reply has been sent: what the handler wants done then is done soon.
+  void AfterReply();
+  bool has_work_after_reply() const { return !context_.after_reply_.empty(); }
+
   // Nobody waits any more.
   void Cancel() ABSL_LOCKS_EXCLUDED(mu_);
   bool cancelled() const { return context_.cancelled_.load(std::memory_order_acquire); }

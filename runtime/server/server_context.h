@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -50,6 +51,10 @@ class ServerContext {
   // Ends the call with CANCELLED, whatever the handler returns.
   void TryCancel() const { try_cancel_.store(true, std::memory_order_release); }
 
+  // Has `work` done once the reply has been sent, on a thread of the server: one after the other,
+  // in the order in which the replies went. May block; the server waits for it when it goes down.
+  void RunAfterReply(std::function<void()> work) { after_reply_.push_back(std::move(work)); }
+
   // How messages are sent that become smaller by it, to a client that takes them so; wins over the
   // server's and the method's setting.
   void set_compression(Compression compression) { compression_ = compression; }
@@ -76,6 +81,7 @@ class ServerContext {
   Metadata initial_metadata_;
   Metadata trailing_metadata_;
   absl::Time deadline_ = absl::InfiniteFuture();
+  std::vector<std::function<void()>> after_reply_;
   Compression compression_ = Compression::kDefault;
   std::atomic<bool> request_compressed_{false};
   std::atomic<bool> cancelled_{false};

@@ -35,6 +35,8 @@ class SessionHost {
   virtual bool draining() const = 0;
   // Runs what a reactor is told, or another callback, on a thread of the server.
   virtual void RunReaction(std::function<void()> reaction) = 0;
+  // Runs it after all that was given before.
+  virtual void RunAfterReply(std::function<void()> work) = 0;
   virtual exec::TimerQueue* timers() = 0;
   // What messages are sent as, where neither method nor handler says so.
   virtual Compression compression() const = 0;

@@ -77,9 +77,11 @@ absl::Status SpoolServer::Begin() {
   if (spool_->network()) flushers_ = std::make_unique<link::FlusherThreads>(kIoThreads);
   pollers_ = std::make_unique<link::PollerThreads>(env_.clock, spool_->network() ? kIoThreads : 1);
   DispatcherOptions dispatcher;
+  dispatcher.methods = options_.methods;
   dispatcher.env = env_;
   dispatcher.workers = options_.workers;
   dispatcher.max_queued = options_.max_queued;
+  dispatcher.max_streams = options_.max_streams;
   dispatcher.spin = options_.spin;
   dispatcher.bell = spool_->network() ? nullptr : directory_->doorbell();
   dispatcher.on_rung = [this](uint32_t slot, log::AlignedBuffer* buffer) {
@@ -105,6 +107,10 @@ SpoolServer::~SpoolServer() {
 
 void SpoolServer::RunReaction(std::function<void()> reaction) {
   dispatcher_->RunReaction(std::move(reaction));
+}
+
+void SpoolServer::RunAfterReply(std::function<void()> work) {
+  dispatcher_->RunAfterReply(std::move(work));
 }
 
 void SpoolServer::Warn(const std::string& message) {

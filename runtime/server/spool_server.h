@@ -39,6 +39,7 @@ struct SpoolServerOptions {
   os::Nanos term = 0;
   uint64_t log_capacity = 0;
   Compression compression = Compression::kDefault;
+  int max_streams = 1000;
   bool discard_pending = false;
 };
 
@@ -65,6 +66,7 @@ class SpoolServer final : public SessionHost {
   void OnSessionEnded(ServerSession* session, bool client_gone) override;
   bool draining() const override { return draining_.load(std::memory_order_acquire); }
   void RunReaction(std::function<void()> reaction) override;
+  void RunAfterReply(std::function<void()> work) override;
   exec::TimerQueue* timers() override { return &timers_; }
   Compression compression() const override { return options_.compression; }
   void Warn(const std::string& message) override;

@@ -144,6 +144,78 @@ TEST_P(DispatchTest, HandlerThatBlocksDoesNotDelayOthers) {
   for (std::thread& thread : blocked) thread.join();
 }
 
+// A method with workers of its own neither delays others nor takes more than it has.
+TEST_P(DispatchTest, MethodWithWorkersOfItsOwn) {
+  Gate gate;
+  ProbeService service;
+  service.handler = [&](ServerContext*, const Text*, Text*) {
+    gate.Pass();
+    return absl::OkStatus();
+  };
+  const auto server = Serve(&service, [](ServerBuilder* builder) {
+    builder->set_workers(2);
+    builder->set_method_concurrency("/e2e.Probe/Run", 3);
+  });
+  const auto channel = Connect();
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 6; ++i) {
+    callers.emplace_back([&] {
+      ClientContext context;
+      Text reply;
+      EXPECT_OK(Probe::NewStub(channel)->Run(&context, Number(1), &reply));
+    });
+  }
+  EXPECT_TRUE(gate.AwaitArrived(3));
+  for (int i = 0; i < 50; ++i) {
+    ClientContext context;
+    Text reply;
+    EXPECT_OK(Probe::NewStub(channel)->Echo(&context, Number(i), &reply));
+  }
+  EXPECT_EQ(gate.arrived(), 3);
+  gate.Open();
+  for (std::thread& caller : callers) caller.join();
+}
+
+TEST_P(DispatchTest, ConcurrencyOfAMethodThatIsNotThere) {
+  ProbeService service;
+  EXPECT_THAT(
+      Builder(&service).set_method_concurrency("/e2e.Probe/Walk", 3).BuildAndStart().status(),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("/e2e.Probe/Walk")));
+}
+
+// Work after the reply holds up neither the reply nor other calls, keeps its order, and is done
+// before the server has gone.
+TEST_P(DispatchTest, WorkAfterTheReply) {
+  Gate gate;
+  absl::Mutex mu;
+  std::vector<int64_t> done;
+  ProbeService service;
+  service.handler = [&](ServerContext* context, const Text* request, Text*) {
+    context->RunAfterReply([&, number = request->number()] {
+      gate.Pass();
+      absl::MutexLock lock(&mu);
+      done.push_back(number);
+    });
+    return absl::OkStatus();
+  };
+  auto server = Serve(&service);
+  const auto channel = Connect();
+  for (int i = 0; i < 20; ++i) {
+    ClientContext context;
+    Text reply;
+    ASSERT_OK(Probe::NewStub(channel)->Run(&context, Number(i), &reply));
+  }
+  {
+    absl::MutexLock lock(&mu);
+    EXPECT_TRUE(done.empty());
+  }
+  gate.Open();
+  server->Shutdown();
+  absl::MutexLock lock(&mu);
+  ASSERT_EQ(done.size(), 20);
+  EXPECT_TRUE(std::is_sorted(done.begin(), done.end()));
+}
+
 TEST_P(DispatchTest, FullQueueReturnsTheCallUnstarted) {
   Gate gate;
   std::atomic<int> started{0};
@@ -178,6 +250,7 @@ TEST_P(DispatchTest, FullQueueReturnsTheCallUnstarted) {
   const absl::Status status = stub->Run(&context, Text(), &reply);
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("/e2e.Probe/Run")));
   EXPECT_EQ(ReasonOf(status), ErrorInfo::NOT_STARTED);
+  EXPECT_TRUE(status.GetPayload("type.googleapis.com/google.rpc.RetryInfo").has_value());
   EXPECT_FALSE(GetErrorInfo(status)->may_have_executed());
   gate.Open();
   for (std::thread& caller : callers) caller.join();
