@@ -157,7 +157,8 @@ absl::Status Channel::BlockingUnaryCall(const MethodInfo& method, ClientContext*
   for (;;) {
     client::ClientCall call(method, context);
     if (call.context.cancelled()) {
-      return client::NoSession(absl::CancelledError(""), method, settings, settings.began, path_);
+      return client::NoSession(absl::CancelledError(""), method, settings, settings.began,
+                               *resources_);
     }
     call.request = &request;
     call.request_size = size;
@@ -174,7 +175,7 @@ absl::Status Channel::BlockingUnaryCall(const MethodInfo& method, ClientContext*
                               [&] { return call.context.cancelled(); });
       call.context.SetCancelHook(nullptr);
       if (!found.ok()) {
-        return client::NoSession(found.status(), method, settings, clock->Now(), path_);
+        return client::NoSession(found.status(), method, settings, clock->Now(), *resources_);
       }
       session = *std::move(found);
     }

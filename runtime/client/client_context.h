@@ -44,7 +44,7 @@ class ClientContext {
   // How messages are sent that become smaller by it, to a server that takes them so; wins over the
   // channel's and the method's setting.
   void set_compression(Compression compression) { compression_ = compression; }
-  // Whether a message of the server came compressed. Valid once it has been read.
+  // Whether the reply, or the last message that was read, came compressed.
   bool reply_was_compressed() const { return reply_compressed_.load(std::memory_order_relaxed); }
 
   // True once a server has told that it took the call into its queue. Until then the ack timeout

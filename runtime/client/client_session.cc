@@ -617,7 +617,7 @@ void ClientSession::TakeReply(ClientCall* call, absl::string_view payload) {
     call->status = absl::OkStatus();
     return;
   }
-  if (call->reply_compressed) call->context.SetReplyCompressed();
+  call->context.SetReplyCompressed(call->reply_compressed);
   const absl::Status parsed = ParseReplyMessage(call, payload);
   if (!parsed.ok()) {
     call->status = rpc::TransportErrorFrom(parsed, ErrorInfo::BAD_MESSAGE, true);

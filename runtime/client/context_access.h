@@ -22,7 +22,9 @@ class ContextAccess {
   std::optional<absl::Duration> timeout() const { return context_->timeout_; }
   std::optional<absl::Duration> ack_timeout() const { return context_->ack_timeout_; }
   Compression compression() const { return context_->compression_; }
-  void SetReplyCompressed() { context_->reply_compressed_.store(true, std::memory_order_relaxed); }
+  void SetReplyCompressed(bool compressed) {
+    context_->reply_compressed_.store(compressed, std::memory_order_relaxed);
+  }
   const Metadata& metadata() const { return context_->metadata_; }
   bool cancelled() const { return context_->cancelled_.load(std::memory_order_seq_cst); }
 

@@ -151,6 +151,11 @@ std::string SessionPool::situation() const {
   return situation_;
 }
 
+bool SessionPool::Unoffered(absl::string_view service) const {
+  absl::MutexLock lock(&mu_);
+  return !offered_.empty() && offered_.count(service) == 0;
+}
+
 void SessionPool::ServeWaiters(const absl::Status& status) {
   for (auto it = waiters_.begin(); it != waiters_.end();) {
     absl::StatusOr<std::shared_ptr<ClientSession>> result = std::shared_ptr<ClientSession>();
@@ -341,6 +346,7 @@ void SessionPool::Scan(os::Nanos now, const std::set<std::string>& wanted) {
     }
   }
   std::vector<std::string> others;
+  std::set<std::string, std::less<>> offered;
   // Who offers it and has not taken a session in, or none lately.
   std::vector<std::string> silent;
   int dead = 0;
@@ -353,6 +359,7 @@ void SessionPool::Scan(os::Nanos now, const std::set<std::string>& wanted) {
       ++dead;
       continue;
     }
+    for (const auto& service : server.record->services()) offered.insert(service.name());
     if (!offers) {
       for (const auto& service : server.record->services()) others.push_back(service.name());
       continue;
@@ -384,6 +391,7 @@ void SessionPool::Scan(os::Nanos now, const std::set<std::string>& wanted) {
   }
   absl::MutexLock lock(&mu_);
   situation_ = std::move(situation);
+  offered_ = std::move(offered);
 }
 
 bool SessionPool::Open(const spool::ServerEntry& server) {

@@ -48,6 +48,8 @@ class SessionPool {
   bool CancelWait(uint64_t wait) ABSL_LOCKS_EXCLUDED(mu_);
   // What the last look for servers found, for messages.
   std::string situation() const ABSL_LOCKS_EXCLUDED(mu_);
+  // True if it found live servers, and none of them offers `service`.
+  bool Unoffered(absl::string_view service) const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   // A session that its server has not accepted yet.
@@ -107,6 +109,8 @@ class SessionPool {
   absl::Status failure_ ABSL_GUARDED_BY(mu_);
   uint64_t failures_ ABSL_GUARDED_BY(mu_) = 0;
   std::string situation_ ABSL_GUARDED_BY(mu_);  // what the last scan found, for messages
+  // What the live servers of the last scan offer; empty if there were none.
+  std::set<std::string, std::less<>> offered_ ABSL_GUARDED_BY(mu_);
   std::map<uint64_t, Waiter> waiters_ ABSL_GUARDED_BY(mu_);
   uint64_t last_waiter_ ABSL_GUARDED_BY(mu_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;

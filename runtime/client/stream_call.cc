@@ -27,7 +27,9 @@ absl::string_view ServiceOf(absl::string_view method) {
 }  // namespace
 
 absl::Status NoSession(const absl::Status& status, const MethodInfo& method,
-                       const CallSettings& settings, os::Nanos now, const std::string& path) {
+                       const CallSettings& settings, os::Nanos now,
+                       const CallResources& resources) {
+  const std::string& path = resources.path;
   const std::string waited = absl::FormatDuration(absl::Nanoseconds(now - settings.began));
   if (absl::IsCancelled(status)) {
     return rpc::TransportError(absl::StatusCode::kCancelled, ErrorInfo::CANCELLED,
@@ -44,7 +46,9 @@ absl::Status NoSession(const absl::Status& status, const MethodInfo& method,
         method.full_name, path);
   }
   return rpc::TransportError(
-      absl::StatusCode::kUnavailable, ErrorInfo::NO_SERVER,
+      resources.pool->Unoffered(ServiceOf(method.full_name)) ? absl::StatusCode::kUnimplemented
+                                                             : absl::StatusCode::kUnavailable,
+      ErrorInfo::NO_SERVER,
       absl::StrCat("no server within the ack timeout (", waited, "): ", status.message()), false,
       method.full_name, path);
 }
@@ -139,7 +143,7 @@ void StreamCall::Connect() {
     }
     if (!found.ok()) {
       absl::MutexLock lock(&mu_);
-      End(NoSession(found.status(), *method_, settings_, clock->Now(), resources_->path));
+      End(NoSession(found.status(), *method_, settings_, clock->Now(), *resources_));
       return;
     }
     if (BeginOn(*std::move(found))) return;
@@ -151,8 +155,7 @@ void StreamCall::ConnectAsync() {
   for (;;) {
     if (access().cancelled()) {
       absl::MutexLock lock(&mu_);
-      End(NoSession(absl::CancelledError(""), *method_, settings_, settings_.began,
-                    resources_->path));
+      End(NoSession(absl::CancelledError(""), *method_, settings_, settings_.began, *resources_));
       return;
     }
     std::shared_ptr<ClientSession> session = resources_->pool->TryGet(service);
@@ -170,7 +173,7 @@ void StreamCall::ConnectAsync() {
           self->wait_ = 0;
           if (!found.ok()) {
             self->End(NoSession(found.status(), *self->method_, self->settings_,
-                                self->resources_->clock->Now(), self->resources_->path));
+                                self->resources_->clock->Now(), *self->resources_));
             return;
           }
         }
@@ -244,8 +247,7 @@ void StreamCall::Cancel() {
         resources_->pool->WakeAll();
       } else if (wait_ != 0 && resources_->pool->CancelWait(wait_)) {
         wait_ = 0;
-        End(NoSession(absl::CancelledError(""), *method_, settings_, settings_.began,
-                      resources_->path));
+        End(NoSession(absl::CancelledError(""), *method_, settings_, settings_.began, *resources_));
       }
       return;  // or BeginOn() notices
     }
@@ -322,8 +324,8 @@ void StreamCall::TellCredit(uint64_t credit) {
 
 absl::Status StreamCall::Parse(Inbound inbound, google::protobuf::MessageLite* message) const {
   absl::Status parsed;
+  access().SetReplyCompressed(inbound.compressed);
   if (inbound.compressed) {
-    access().SetReplyCompressed();
     auto whole = compress::Decompress(inbound.bytes, resources_->max_receive_size);
     parsed = whole.status();
     if (whole.ok()) inbound.bytes = *std::move(whole);
@@ -547,11 +549,13 @@ void StreamCall::Abandon() {
 // ---------------------------------------------------------------- asynchronous
 
 void StreamCall::BindReactor(ClientReactor* reactor, std::shared_ptr<void> keep) {
+  async_ = true;
   reactor_ = reactor;
   keep_ = std::move(keep);
 }
 
 void StreamCall::BindCallback(std::function<void(absl::Status)> done, std::shared_ptr<void> keep) {
+  async_ = true;
   callback_ = std::move(done);
   keep_ = std::move(keep);
 }
@@ -604,7 +608,7 @@ void StreamCall::OnTimer() {
     if (state_ == State::kConnecting && wait_ != 0 && resources_->pool->CancelWait(wait_)) {
       wait_ = 0;
       End(NoSession(absl::DeadlineExceededError(resources_->pool->situation()), *method_, settings_,
-                    resources_->clock->Now(), resources_->path));
+                    resources_->clock->Now(), *resources_));
       return;
     }
     if (state_ == State::kOpen) {

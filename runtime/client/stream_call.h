@@ -39,9 +39,9 @@ struct CallSettings {
   Compression compression = Compression::kNone;
 };
 
-// The error of a call that has found no session until `now`.
+// The error of a call that has found no session until `now`. Takes the pool's lock.
 absl::Status NoSession(const absl::Status& status, const MethodInfo& method,
-                       const CallSettings& settings, os::Nanos now, const std::string& path);
+                       const CallSettings& settings, os::Nanos now, const CallResources& resources);
 
 // Thread-safe. Owned by shared_ptr. One of two kinds: *blocking*, driven by the threads that wait
 // in it; or *asynchronous*, with a reactor or a callback, driven by threads of the runtime; it then
@@ -102,7 +102,7 @@ class StreamCall final : public CallObserver, public AsyncClientCall {
     std::string bytes;
   };
 
-  bool async() const { return reactor_ != nullptr || callback_ != nullptr; }
+  bool async() const { return async_; }
   ContextAccess access() const { return ContextAccess(context_); }
   // Makes the next attempt, on `session`. False: it takes no calls any more, try another.
   bool BeginOn(std::shared_ptr<ClientSession> session) ABSL_LOCKS_EXCLUDED(mu_);
@@ -149,6 +149,7 @@ class StreamCall final : public CallObserver, public AsyncClientCall {
   size_t request_size_ = 0;
   bool hooked_ = false;  // into the context's TryCancel()
 
+  bool async_ = false;  // constant once it has begun
   ClientReactor* reactor_ = nullptr;
   std::function<void(absl::Status)> callback_;
   std::shared_ptr<void> keep_;        // the channel, usually

@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "spoolrpc/rpc/stream_window.h"
 #include "tests/e2e/fixture.h"
 #include "tests/e2e/streams.spoolrpc.pb.h"
@@ -416,10 +417,10 @@ TEST_P(StreamTest, CompressedStreams) {
     ASSERT_TRUE(stream->Write(message, options));
     ASSERT_TRUE(stream->Read(&text));
     EXPECT_EQ(text.SerializeAsString(), message.SerializeAsString());
+    EXPECT_EQ(context.reply_was_compressed(), i != 2);
   }
   EXPECT_OK(stream->Finish());
   EXPECT_EQ(compressed, 3);
-  EXPECT_TRUE(context.reply_was_compressed());
 }
 
 TEST_P(StreamTest, CompressedUnaryCall) {
@@ -495,6 +496,40 @@ TEST_P(StreamTest, NoServer) {
   EXPECT_FALSE(stream->Read(&text));
   const absl::Status status = stream->Finish();
   EXPECT_EQ(ReasonOf(status), ErrorInfo::NO_SERVER) << status;
+}
+
+TEST_P(StreamTest, ServersOfOtherServices) {
+  ProbeService probe;
+  const auto server = Serve(&probe);
+  channel_ = Connect();
+  stub_ = Streams::NewStub(channel_);
+  // Unary and blocking, streaming, and unary with a callback: each finds out in its own way.
+  ClientContext unary;
+  unary.set_ack_timeout(absl::Milliseconds(300));
+  Text text;
+  absl::Status status = stub_->Plain(&unary, Number(1), &text);
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented) << status;
+  EXPECT_EQ(ReasonOf(status), ErrorInfo::NO_SERVER) << status;
+  ClientContext streaming;
+  streaming.set_ack_timeout(absl::Milliseconds(300));
+  status = stub_->Talk(&streaming)->Finish();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented) << status;
+  ClientContext context;
+  context.set_ack_timeout(absl::Milliseconds(300));
+  absl::Notification done;
+  const Text request;
+  stub_->async()->Plain(&context, &request, &text, [&](absl::Status s) {
+    status = std::move(s);
+    done.Notify();
+  });
+  done.WaitForNotification();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented) << status;
+  // A service that is there, and the deadline, are as ever.
+  ClientContext deadline;
+  deadline.set_timeout(absl::Milliseconds(100));
+  EXPECT_EQ(stub_->Plain(&deadline, Number(1), &text).code(), absl::StatusCode::kDeadlineExceeded);
+  ClientContext probing;
+  EXPECT_OK(Probe::NewStub(channel_)->Echo(&probing, Number(1), &text));
 }
 
 // A server that drains lets its streams end.
