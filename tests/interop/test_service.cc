@@ -49,6 +49,22 @@ bool Pause(ServerContext* context, absl::Duration duration) {
   return !told && !context->IsCancelled();
 }
 
+// INVALID_ARGUMENT unless the message came as its sender says it should have. `request` is of a
+// type that has expect_compressed.
+template <class Request>
+absl::Status CheckCompression(const ServerContext& context, const Request& request) {
+  if (!request.has_expect_compressed() ||
+      request.expect_compressed().value() == context.request_was_compressed()) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(context.request_was_compressed()
+                                        ? "the request came compressed"
+                                        : "the request came as it is, not compressed");
+}
+
+// Whether a message is to be compressed; if nothing is said of it: no.
+bool Compresses(const grpc::testing::BoolValue& wanted) { return wanted.value(); }
+
 // Sends what one request asks for; the end of the call that it asks for, if any, is `*ended`.
 template <class Stream>
 absl::Status Answer(ServerContext* context, const StreamingOutputCallRequest& request,
@@ -56,13 +72,17 @@ absl::Status Answer(ServerContext* context, const StreamingOutputCallRequest& re
   *ended = true;
   if (request.has_response_status()) return ToStatus(request.response_status());
   StreamingOutputCallResponse response;
+  context->set_compression(Compression::kZstd);
   for (const grpc::testing::ResponseParameters& parameters : request.response_parameters()) {
     if (absl::Status filled =
             FillPayload(request.response_type(), parameters.size(), response.mutable_payload());
         !filled.ok()) {
       return filled;
     }
-    if (!Pause(context, absl::Microseconds(parameters.interval_us())) || !stream->Write(response)) {
+    WriteOptions options;
+    if (!Compresses(parameters.compressed())) options.set_no_compression();
+    if (!Pause(context, absl::Microseconds(parameters.interval_us())) ||
+        !stream->Write(response, options)) {
       return absl::CancelledError("nobody reads any more");
     }
   }
@@ -79,7 +99,12 @@ absl::Status TestServiceImpl::EmptyCall(ServerContext*, const Empty*, Empty*) {
 absl::Status TestServiceImpl::UnaryCall(ServerContext* context, const SimpleRequest* request,
                                         SimpleResponse* reply) {
   EchoMetadata(context);
+  if (absl::Status as_expected = CheckCompression(*context, *request); !as_expected.ok()) {
+    return as_expected;
+  }
   if (request->has_response_status()) return ToStatus(request->response_status());
+  context->set_compression(Compresses(request->response_compressed()) ? Compression::kZstd
+                                                                      : Compression::kNone);
   return FillPayload(request->response_type(), request->response_size(), reply->mutable_payload());
 }
 
@@ -97,7 +122,12 @@ absl::Status TestServiceImpl::StreamingInputCall(ServerContext* context,
   EchoMetadata(context);
   StreamingInputCallRequest request;
   int64_t sum = 0;
-  while (reader->Read(&request)) sum += static_cast<int64_t>(request.payload().body().size());
+  while (reader->Read(&request)) {
+    if (absl::Status as_expected = CheckCompression(*context, request); !as_expected.ok()) {
+      return as_expected;
+    }
+    sum += static_cast<int64_t>(request.payload().body().size());
+  }
   reply->set_aggregated_payload_size(static_cast<int32_t>(sum));
   return absl::OkStatus();
 }
