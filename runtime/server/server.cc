@@ -10,6 +10,18 @@ Server::Server() = default;
 
 Server::~Server() { Shutdown(); }
 
+absl::Status Server::StartObservers() {
+  std::vector<std::string> names;
+  for (const Service* service : methods_->services()) names.push_back(service->info().full_name);
+  for (const Service* service : methods_->services()) {
+    ServerObserver* const observer = service->observer();
+    if (observer == nullptr) continue;
+    if (absl::Status s = observer->OnStart(names); !s.ok()) return s;
+    observers_.push_back(observer);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Server::Wait() {
   absl::MutexLock lock(&mu_);
   const auto over = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
@@ -34,7 +46,9 @@ void Server::Shutdown(absl::Time deadline) {
     absl::MutexLock lock(&mu_);
     if (stopped_) return;
   }
+  for (ServerObserver* observer : observers_) observer->OnDrain();
   for (const auto& server : servers_) server->Drain(deadline);
+  for (ServerObserver* observer : observers_) observer->OnStopped();
   absl::MutexLock lock(&mu_);
   stopped_ = true;
 }

@@ -12,6 +12,8 @@
 
 namespace spoolrpc {
 
+class ServerObserver;
+
 namespace server {
 class MethodTable;
 class ServerLog;
@@ -43,9 +45,13 @@ class Server {
 
   Server();
 
+  // Tells the services that want to know it that the server starts.
+  absl::Status StartObservers();
+
   std::unique_ptr<server::MethodTable> methods_;
   std::vector<std::unique_ptr<server::ServerLog>> logs_;
   std::vector<std::unique_ptr<server::SpoolServer>> servers_;
+  std::vector<ServerObserver*> observers_;
   absl::Mutex mu_;
   absl::Mutex shutdown_mu_;
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;

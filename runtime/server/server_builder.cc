@@ -145,6 +145,7 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
     return absl::InvalidArgumentError(
         absl::StrCat("ServerBuilder: max_streams ", max_streams_, ": must be from 1 to 100000"));
   }
+  if (absl::Status s = server->StartObservers(); !s.ok()) return s;
   // All of them before the first server starts.
   std::vector<std::string> paths;
   for (const std::string& address : addresses_) {

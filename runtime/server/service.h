@@ -8,6 +8,7 @@
 
 #include "spoolrpc/rpc/method_info.h"
 #include "spoolrpc/server/method_handler.h"
+#include "spoolrpc/server/server_observer.h"
 
 namespace spoolrpc {
 
@@ -25,6 +26,8 @@ class Service {
 
   const ServiceInfo& info() const { return *info_; }
   const std::vector<Method>& methods() const { return methods_; }
+  // Null, unless the service wants to learn of its server.
+  ServerObserver* observer() const { return observer_; }
 
  protected:
   // `info` must outlive the service (generated code passes a constant).
@@ -41,9 +44,13 @@ class Service {
     methods_[index].handler = std::move(handler);
   }
 
+  // `observer` must live as long as the service. Only while the service is built.
+  void set_observer(ServerObserver* observer) { observer_ = observer; }
+
  private:
   const ServiceInfo* const info_;
   std::vector<Method> methods_;
+  ServerObserver* observer_ = nullptr;
 };
 
 }  // namespace spoolrpc
