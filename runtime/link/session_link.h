@@ -125,9 +125,11 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
 
   // --- Polling.
 
-  // Makes the caller the one who polls; false: somebody else is.
-  bool TryBeginPoll() { return !polling_.exchange(true, std::memory_order_acquire); }
-  void EndPoll() { polling_.store(false, std::memory_order_release); }
+  // Makes the caller the one who polls; false: somebody else is. Sequentially consistent: of one
+  // who leaves a note and then fails to begin, and one who ends and then looks for a note, the
+  // latter sees the note.
+  bool TryBeginPoll() { return !polling_.exchange(true, std::memory_order_seq_cst); }
+  void EndPoll() { polling_.store(false, std::memory_order_seq_cst); }
   // Takes all frames that are there and gives them to `on_frame`, which may send; a status that is
   // not OK ends the session as a breach of protocol. With `force` reads the file even if the
   // doorbell says that nothing came. Also reads the peer's lease when it is time.

@@ -72,7 +72,13 @@ ServerSession::~ServerSession() = default;
 // ---------------------------------------------------------------- reading
 
 int ServerSession::OnRung(log::AlignedBuffer* buffer) {
-  if (ended() || !link_->TryBeginPoll()) return 0;
+  if (ended()) return 0;
+  if (!link_->TryBeginPoll()) {
+    // Nobody rings twice: if the one who polls does not look once more, nobody does for a while.
+    missed_ring_.store(true, std::memory_order_seq_cst);
+    if (!link_->TryBeginPoll()) return 0;
+    missed_ring_.store(false, std::memory_order_relaxed);
+  }
   const int frames = PollOnce(/*force=*/false, /*inline_allowed=*/true, buffer);
   link_->EndPoll();
   return frames;
@@ -107,6 +113,7 @@ os::Nanos ServerSession::Look(log::AlignedBuffer* buffer) {
   const os::Nanos next = schedule_.Next(env_.clock->Now());
   link_->EndPoll();  // others may poll from here on
   if (ended()) return now + kDoubtLook;
+  if (missed_ring_.exchange(false, std::memory_order_seq_cst)) return env_.clock->Now();
   if (now - idle_since_ > client_term_ * kTermsOfIdleClient &&
       env_.host->Look(client_) != os::Liveness::kAlive) {
     End(wire::Goodbye::EXPIRED, "the client's lease has expired", /*client_gone=*/true);

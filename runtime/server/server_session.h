@@ -184,6 +184,8 @@ class ServerSession final : public link::Pollable,
   std::atomic<bool> retired_{false};
   std::atomic<int> open_{0};
   std::atomic<bool> in_doubt_{false};
+  // The doorbell told of frames while another thread polled, which may have read before they came.
+  std::atomic<bool> missed_ring_{false};
 
   absl::Mutex mu_;
   absl::flat_hash_map<uint64_t, std::shared_ptr<ServerCall>> calls_ ABSL_GUARDED_BY(mu_);

@@ -137,6 +137,46 @@ class PausesTest : public BothTransports {
 };
 SPOOLRPC_BOTH_TRANSPORTS(PausesTest);
 
+class LookTest : public SpoolTest {
+ protected:
+  LookTest() : SpoolTest(spool::Transport::kLocal) {}
+};
+
+// A call that comes while the server looks at the session all the same, just after it has read:
+// whoever answers the doorbell cannot read then, and nobody rings again.
+TEST_F(LookTest, CallAtTheEndOfALookIsSeen) {
+  testing::FaultySystemCalls faults;
+  PausingClock clock;
+  ProbeService service;
+  os::Environment env;
+  env.calls = &faults;
+  env.clock = &clock;
+  // It looks every quarter of it.
+  constexpr absl::Duration kLookTerm = absl::Seconds(20);
+  const auto server = Serve(&service, [&](ServerBuilder* builder) {
+    builder->set_environment(env);
+    builder->set_lease_term(kLookTerm);
+  });
+  const auto stub = Probe::NewStub(Connect());
+  Text reply;
+  ClientContext first;
+  ASSERT_OK(stub->Echo(&first, Say("first"), &reply));
+  const auto looks =
+      faults.Run({Call::kPread, "/requests", 0, 1}, [&] { clock.PauseThisThread(1); });
+  ASSERT_TRUE(clock.AwaitPaused());
+  faults.Remove(looks);
+  absl::Status status;
+  std::thread caller([&] {
+    ClientContext context;
+    context.set_timeout(kLookTerm / 5);
+    status = stub->Echo(&context, Say("second"), &reply);
+  });
+  absl::SleepFor(absl::Milliseconds(300));  // it is right whichever is first
+  clock.GoOn();
+  caller.join();
+  EXPECT_OK(status);
+}
+
 TEST_P(PausesTest, BeforeTheAcknowledgementOfAMethodThatIsAcknowledgedFirst) {
   const auto block = faults_.Block({Call::kPwrite, "/responses"});
   Begin(/*ack_first=*/true);
