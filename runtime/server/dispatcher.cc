@@ -5,6 +5,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "spoolrpc/rpc/error.h"
+#include "spoolrpc/server/server_batch.h"
 #include "spoolrpc/server/server_session.h"
 
 namespace spoolrpc::server {
@@ -58,6 +59,19 @@ Dispatcher::Dispatcher(DispatcherOptions options)
                        method->concurrency(), options_.max_queued,
                        [this](const std::shared_ptr<ServerCall>& call) { RunAndFlush(call); }));
   }
+  for (const MethodEntry* const method : options_.methods->All()) {
+    if (!method->batches()) continue;
+    BatcherOptions batcher;
+    batcher.spec = method->batch();
+    batcher.max_waiting = options_.max_queued;
+    batcher.clock = env_.clock;
+    batcher.timers = options_.timers;
+    batcher.executor = ExecutorFor(method);
+    batcher.run = [this](std::vector<std::shared_ptr<ServerCall>> calls) {
+      RunBatch(std::move(calls));
+    };
+    batchers_.emplace(method, std::make_shared<Batcher>(std::move(batcher)));
+  }
 }
 
 Dispatcher::~Dispatcher() { Stop(); }
@@ -80,6 +94,7 @@ void Dispatcher::Stop() {
     loops.swap(loops_);
   }
   if (options_.bell != nullptr) options_.bell->Wake();
+  for (const auto& [method, batcher] : batchers_) batcher->Stop();
   for (Executor* const executor : Executors()) executor->Stop();
   for (std::thread& loop : loops) loop.join();
   if (monitor_.joinable()) monitor_.join();
@@ -128,9 +143,50 @@ bool Dispatcher::RunCall(const std::shared_ptr<ServerCall>& call) {
   return true;
 }
 
-Executor* Dispatcher::ExecutorFor(const ServerCall& call) {
-  if (call.method()->concurrency() > 0) return pools_.at(call.method()).get();
-  const bool blocks = call.method()->info().kind != MethodKind::kUnary && !call.uses_reactor();
+void Dispatcher::RunBatch(std::vector<std::shared_ptr<ServerCall>> calls) {
+  MethodEntry* const method = calls.front()->method();
+  const auto drop_unless_run = [&](const auto& step) {
+    calls.erase(std::remove_if(calls.begin(), calls.end(),
+                               [&](const std::shared_ptr<ServerCall>& call) {
+                                 return step(call) != ServerSession::Start::kRun;
+                               }),
+                calls.end());
+  };
+  // All flushes of acknowledgements are under way before the first one is waited for.
+  if (method->info().ack_before_execution) {
+    for (const auto& call : calls) call->session()->Acknowledge(call);
+  }
+  // Nobody is checked before everybody's waiting is over: a check is good for a while only.
+  drop_unless_run([](const auto& call) { return call->session()->PrepareCall(call); });
+  drop_unless_run([](const auto& call) { return call->session()->CheckCall(call); });
+  if (calls.empty()) return;
+  const int size = static_cast<int>(calls.size());
+  calls.front()->session()->host()->OnBatch(*method, size);
+  const os::Nanos began = env_.clock->Now();
+  ServerBatch batch(std::move(calls));
+  batch.Run();
+  method->OnRun(env_.clock->Now() - began);
+  std::vector<std::shared_ptr<ServerSession>> sessions;
+  for (const auto& call : batch.calls()) {
+    call->session()->EndCall(call);
+    sessions.push_back(call->session());
+  }
+  served_.fetch_add(size, std::memory_order_relaxed);
+  std::sort(sessions.begin(), sessions.end());
+  sessions.erase(std::unique(sessions.begin(), sessions.end()), sessions.end());
+  FlushAll(&sessions);
+  for (const auto& call : batch.calls()) call->AfterReply();
+}
+
+Batcher* Dispatcher::BatcherFor(const MethodEntry* method) const {
+  if (!method->batches()) return nullptr;
+  return batchers_.at(method).get();
+}
+
+Executor* Dispatcher::ExecutorFor(const MethodEntry* method) {
+  if (method->concurrency() > 0) return pools_.at(method).get();
+  const bool blocks =
+      method->info().kind != MethodKind::kUnary && !method->handler().uses_reactor();
   return blocks && options_.workers > 1 ? &streams_ : &executor_;
 }
 
@@ -146,15 +202,31 @@ bool Dispatcher::WaitIdle(absl::Time deadline) {
 }
 
 void Dispatcher::Submit(std::shared_ptr<ServerCall> call) {
+  if (Batcher* const batcher = BatcherFor(call->method())) {
+    Gather(batcher, {std::move(call)});
+    return;
+  }
   {
     absl::MutexLock lock(&mu_);
     unacknowledged_.emplace_back(env_.clock->Now(), call);
   }
-  if (ExecutorFor(*call)->Submit(call)) {
+  if (ExecutorFor(call->method())->Submit(call)) {
     WakeMonitor();
     return;
   }
   call->session()->RejectCall(call, wire::NOT_STARTED_QUEUE_FULL, QueueFull(*call->method()));
+}
+
+void Dispatcher::Gather(Batcher* batcher, std::vector<std::shared_ptr<ServerCall>> calls) {
+  {
+    absl::MutexLock lock(&mu_);
+    const os::Nanos now = env_.clock->Now();
+    for (const auto& call : calls) unacknowledged_.emplace_back(now, call);
+  }
+  for (const auto& call : batcher->Add(std::move(calls))) {
+    call->session()->RejectCall(call, wire::NOT_STARTED_QUEUE_FULL, QueueFull(*call->method()));
+  }
+  WakeMonitor();
 }
 
 void Dispatcher::Dispatch(std::vector<std::shared_ptr<ServerCall>> calls, bool inline_allowed) {
@@ -163,17 +235,25 @@ void Dispatcher::Dispatch(std::vector<std::shared_ptr<ServerCall>> calls, bool i
     for (auto& call : calls) ready_.push_back(std::move(call));
     return;
   }
-  for (auto& call : calls) {
-    if (call->method()->runs_inline()) {
-      RunAndFlush(call);
+  for (auto it = calls.begin(); it != calls.end();) {
+    MethodEntry* const method = (*it)->method();
+    if (method->runs_inline()) {
+      RunAndFlush(*it++);
+    } else if (Batcher* const batcher = BatcherFor(method)) {
+      std::vector<std::shared_ptr<ServerCall>> gathered;
+      while (it != calls.end() && (*it)->method() == method) gathered.push_back(std::move(*it++));
+      Gather(batcher, std::move(gathered));
     } else {
-      Submit(std::move(call));
+      Submit(std::move(*it++));
     }
   }
 }
 
 std::vector<std::shared_ptr<ServerCall>> Dispatcher::TakeQueued() {
   std::vector<std::shared_ptr<ServerCall>> calls;
+  for (const auto& [method, batcher] : batchers_) {
+    for (auto& call : batcher->TakeWaiting()) calls.push_back(std::move(call));
+  }
   for (Executor* const executor : Executors()) {
     for (auto& call : executor->TakeQueued()) calls.push_back(std::move(call));
   }
@@ -236,6 +316,8 @@ void Dispatcher::RunReady(uint64_t term) {
   std::vector<std::shared_ptr<ServerSession>> flush;
   for (;;) {
     std::shared_ptr<ServerCall> call;
+    Batcher* batcher = nullptr;
+    std::vector<std::shared_ptr<ServerCall>> gathered;
     bool here = false;
     bool as_worker = false;
     {
@@ -246,9 +328,18 @@ void Dispatcher::RunReady(uint64_t term) {
       }
       call = std::move(ready_.front());
       ready_.pop_front();
+      batcher = BatcherFor(call->method());
+      if (batcher != nullptr) {
+        // All that came together goes there together: the first one may start the batch.
+        gathered.push_back(call);
+        while (!ready_.empty() && ready_.front()->method() == call->method()) {
+          gathered.push_back(std::move(ready_.front()));
+          ready_.pop_front();
+        }
+      }
       const os::Nanos usual = call->method()->usual_time();
       const bool must = call->method()->runs_inline();
-      here = must || (ExecutorFor(*call) == &executor_ &&
+      here = must || (batcher == nullptr && ExecutorFor(call->method()) == &executor_ &&
                       (call->method()->info().kind == MethodKind::kUnary || call->uses_reactor()) &&
                       usual >= 0 && usual < kShortHandler &&
                       static_cast<os::Nanos>(ready_.size() + 1) * usual < kLongBatch &&
@@ -258,6 +349,10 @@ void Dispatcher::RunReady(uint64_t term) {
         inline_call_ = call;
         inline_since_.store(env_.clock->Now(), std::memory_order_release);
       }
+    }
+    if (batcher != nullptr) {
+      Gather(batcher, std::move(gathered));
+      continue;
     }
     if (!here) {
       Submit(std::move(call));

@@ -7,8 +7,9 @@
 // executor), and calls that were not answered within two milliseconds are acknowledged. All other
 // calls are run by the *executor*. Handlers that block on streams have threads of their own, unless
 // there is one worker, which serializes everything; methods with a `concurrency` have workers of
-// their own; inline methods run where their calls were read. What reactors are told runs on the
-// *reactions*.
+// their own; inline methods run where their calls were read. Calls of methods with batches are
+// gathered by the method's *batcher*, which has the executor run them together. What reactors are
+// told runs on the *reactions*.
 #ifndef SPOOLRPC_SERVER_DISPATCHER_H_
 #define SPOOLRPC_SERVER_DISPATCHER_H_
 
@@ -24,8 +25,10 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
 #include "spoolrpc/exec/thread_pool.h"
+#include "spoolrpc/exec/timer_queue.h"
 #include "spoolrpc/log/log_file.h"
 #include "spoolrpc/os/environment.h"
+#include "spoolrpc/server/batcher.h"
 #include "spoolrpc/server/executor.h"
 #include "spoolrpc/server/method_table.h"
 #include "spoolrpc/server/server_call.h"
@@ -42,6 +45,8 @@ struct DispatcherOptions {
   // How many handlers may block on streams at once, beside the workers.
   int max_streams = 1000;
   os::Nanos spin = 0;
+  // For batches that wait to become full. Must outlive the dispatcher.
+  exec::TimerQueue* timers = nullptr;
   // The doorbell to sleep on; null: there is no loop, all calls come from other threads.
   wait::Doorbell* bell = nullptr;
   // Takes what came on the session in `slot`; may call Dispatch() with inline_allowed. Returns the
@@ -90,7 +95,13 @@ class Dispatcher {
   void Tick(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
   void WakeMonitor() ABSL_LOCKS_EXCLUDED(monitor_mu_);
   void Submit(std::shared_ptr<ServerCall> call) ABSL_LOCKS_EXCLUDED(mu_);
-  Executor* ExecutorFor(const ServerCall& call);
+  Executor* ExecutorFor(const MethodEntry* method);
+  // Null: the method has no batches.
+  Batcher* BatcherFor(const MethodEntry* method) const;
+  // Submit() for calls of one method with batches.
+  void Gather(Batcher* batcher, std::vector<std::shared_ptr<ServerCall>> calls)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  void RunBatch(std::vector<std::shared_ptr<ServerCall>> calls);
   // All executors, once.
   std::vector<Executor*> Executors();
   void RunAndFlush(const std::shared_ptr<ServerCall>& call) ABSL_LOCKS_EXCLUDED(mu_);
@@ -106,6 +117,8 @@ class Dispatcher {
   Executor streams_;
   // Of methods that have workers of their own.
   absl::flat_hash_map<const MethodEntry*, std::unique_ptr<Executor>> pools_;
+  // Of methods with batches.
+  absl::flat_hash_map<const MethodEntry*, std::shared_ptr<Batcher>> batchers_;
   exec::ThreadPool reactions_;
   std::unique_ptr<exec::ThreadPool> after_reply_;
   std::atomic<uint64_t> served_{0};

@@ -11,15 +11,26 @@ Executor::~Executor() { Stop(); }
 
 bool Executor::Submit(std::shared_ptr<ServerCall> call) {
   absl::MutexLock lock(&mu_);
-  if (stopping_ || queue_.size() >= max_queued_) return false;
-  queue_.push_back(std::move(call));
+  if (stopping_ || queue_.size() - turns_ >= max_queued_) return false;
+  Add({std::move(call), nullptr});
+  return true;
+}
+
+void Executor::SubmitTurn(std::function<void()> turn) {
+  absl::MutexLock lock(&mu_);
+  if (stopping_) return;
+  ++turns_;
+  Add({nullptr, std::move(turn)});
+}
+
+void Executor::Add(Task task) {
+  queue_.push_back(std::move(task));
   if (static_cast<int>(queue_.size()) > idle_threads_ &&
       static_cast<int>(threads_.size()) < workers_) {
     threads_.emplace_back([this] { Work(); });
   } else {
     work_.Signal();
   }
-  return true;
 }
 
 bool Executor::BeginInline() {
@@ -38,9 +49,17 @@ void Executor::EndInline() {
 
 std::vector<std::shared_ptr<ServerCall>> Executor::TakeQueued() {
   absl::MutexLock lock(&mu_);
-  std::vector<std::shared_ptr<ServerCall>> calls(queue_.begin(), queue_.end());
-  queue_.clear();
-  if (running_ == 0) idle_.SignalAll();
+  std::vector<std::shared_ptr<ServerCall>> calls;
+  std::deque<Task> turns;
+  for (Task& task : queue_) {
+    if (task.turn == nullptr) {
+      calls.push_back(std::move(task.call));
+    } else {
+      turns.push_back(std::move(task));
+    }
+  }
+  queue_.swap(turns);
+  if (running_ == 0 && queue_.empty()) idle_.SignalAll();
   return calls;
 }
 
@@ -72,12 +91,17 @@ void Executor::Work() {
     while (!stopping_ && (queue_.empty() || running_ >= workers_)) work_.Wait(&mu_);
     --idle_threads_;
     if (stopping_) return;
-    std::shared_ptr<ServerCall> call = std::move(queue_.front());
+    Task task = std::move(queue_.front());
     queue_.pop_front();
+    if (task.turn != nullptr) --turns_;
     ++running_;
     mu_.Unlock();
-    run_(call);
-    call.reset();
+    if (task.turn != nullptr) {
+      task.turn();
+    } else {
+      run_(task.call);
+    }
+    task = {};
     mu_.Lock();
     --running_;
     if (!queue_.empty()) work_.Signal();

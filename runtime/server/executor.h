@@ -27,13 +27,16 @@ class Executor {
 
   // False if max_queued calls wait already.
   bool Submit(std::shared_ptr<ServerCall> call) ABSL_LOCKS_EXCLUDED(mu_);
+  // Runs `turn` on a worker, in its order among the calls. It does not count as one that waits, and
+  // is not taken out: it is for whoever keeps calls of his own, a batcher. Dropped after Stop().
+  void SubmitTurn(std::function<void()> turn) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Takes a worker's place for a handler that the caller runs itself; false if all are taken or
   // calls wait for one. Ended by EndInline().
   bool BeginInline() ABSL_LOCKS_EXCLUDED(mu_);
   void EndInline() ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Takes out what waits and was not started.
+  // Takes out the calls that wait and were not started.
   std::vector<std::shared_ptr<ServerCall>> TakeQueued() ABSL_LOCKS_EXCLUDED(mu_);
   // Waits until no handler runs and none waits; false if `deadline` comes first.
   bool WaitIdle(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mu_);
@@ -41,6 +44,13 @@ class Executor {
   void Stop() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
+  // One of the two.
+  struct Task {
+    std::shared_ptr<ServerCall> call;
+    std::function<void()> turn;
+  };
+
+  void Add(Task task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Work() ABSL_LOCKS_EXCLUDED(mu_);
 
   const int workers_;
@@ -49,7 +59,8 @@ class Executor {
   absl::Mutex mu_;
   absl::CondVar work_;
   absl::CondVar idle_;
-  std::deque<std::shared_ptr<ServerCall>> queue_ ABSL_GUARDED_BY(mu_);
+  std::deque<Task> queue_ ABSL_GUARDED_BY(mu_);
+  size_t turns_ ABSL_GUARDED_BY(mu_) = 0;  // of the queue
   int running_ ABSL_GUARDED_BY(mu_) = 0;
   int idle_threads_ ABSL_GUARDED_BY(mu_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;

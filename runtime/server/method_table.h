@@ -18,7 +18,7 @@ namespace spoolrpc::server {
 class MethodEntry {
  public:
   MethodEntry(const MethodInfo* info, const MethodHandler* handler)
-      : info_(info), handler_(handler), concurrency_(info->concurrency) {}
+      : info_(info), handler_(handler), concurrency_(info->concurrency), batch_(info->batch) {}
 
   const MethodInfo& info() const { return *info_; }
   const MethodHandler& handler() const { return *handler_; }
@@ -26,6 +26,10 @@ class MethodEntry {
   // How many workers of its own it has; 0: it uses the server's.
   int concurrency() const { return concurrency_; }
   void set_concurrency(int workers) { concurrency_ = workers; }
+  // Its calls are gathered, and handled several at once.
+  bool batches() const { return handler_->takes_batches() && batch_.max_size > 0; }
+  const BatchSpec& batch() const { return batch_; }
+  void set_batch(const BatchSpec& batch) { batch_ = batch; }
   // Its handler runs on the thread that has read the call.
   bool runs_inline() const { return info_->execution == Execution::kInline && concurrency_ == 0; }
 
@@ -39,7 +43,9 @@ class MethodEntry {
  private:
   const MethodInfo* const info_;
   const MethodHandler* const handler_;
-  int concurrency_;  // constant once the server has started
+  // Constant once the server has started.
+  int concurrency_;
+  BatchSpec batch_;
   std::atomic<os::Nanos> usual_time_{-1};
 };
 

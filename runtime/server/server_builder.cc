@@ -32,6 +32,12 @@ ServerBuilder& ServerBuilder::set_method_concurrency(absl::string_view method, i
   return *this;
 }
 
+ServerBuilder& ServerBuilder::set_method_batch(absl::string_view method, int max_size,
+                                               absl::Duration max_delay) {
+  batches_.push_back({std::string(method), max_size, max_delay});
+  return *this;
+}
+
 ServerBuilder& ServerBuilder::set_max_streams(int streams) {
   max_streams_ = streams;
   return *this;
@@ -140,6 +146,24 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
                                                      "): ", workers, " must be from 0 to 10000"));
     }
     method->set_concurrency(workers);
+  }
+  for (const MethodBatch& batch : batches_) {
+    const auto wrong = [&](absl::string_view why) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("ServerBuilder: set_method_batch(", batch.method, "): ", why));
+    };
+    server::MethodEntry* const method = server->methods_->Find(batch.method);
+    if (method == nullptr) {
+      return wrong("no registered service has it; a name looks like /package.Service/Method");
+    }
+    if (!method->handler().takes_batches()) {
+      return wrong("its handler takes single calls: write the option batch in its .proto file");
+    }
+    if (batch.max_size < 1) return wrong(absl::StrCat("max_size ", batch.max_size, " is below 1"));
+    if (batch.max_delay < absl::ZeroDuration() || batch.max_delay > absl::Hours(24)) {
+      return wrong("max_delay must be from 0 to 24 h");
+    }
+    method->set_batch({batch.max_size, absl::ToInt64Nanoseconds(batch.max_delay)});
   }
   if (max_streams_ < 1 || max_streams_ > 100000) {
     return absl::InvalidArgumentError(

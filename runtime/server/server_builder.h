@@ -34,6 +34,10 @@ class ServerBuilder {
   // delays others nor is delayed by them. Wins over the IDL's `concurrency`; 0: the server's
   // workers.
   ServerBuilder& set_method_concurrency(absl::string_view method, int workers);
+  // Calls of "/package.Service/Method" go to its handler in batches of at most `max_size`, the
+  // first of which waits for others for at most `max_delay`; zero: a batch is what is there. Wins
+  // over the IDL's `batch`, which the method must have.
+  ServerBuilder& set_method_batch(absl::string_view method, int max_size, absl::Duration max_delay);
   // How many handlers of streaming methods may run at once; each has a thread (reactors need none).
   ServerBuilder& set_max_streams(int streams);
   // How many calls may wait for a worker; more are answered RESOURCE_EXHAUSTED, not started.
@@ -71,6 +75,12 @@ class ServerBuilder {
   size_t max_queued_ = 10000;
   int max_streams_ = 1000;
   std::vector<std::pair<std::string, int>> concurrencies_;
+  struct MethodBatch {
+    std::string method;
+    int max_size;
+    absl::Duration max_delay;
+  };
+  std::vector<MethodBatch> batches_;
   bool discard_pending_ = false;
   Compression compression_ = Compression::kDefault;
   size_t max_receive_ = size_t{64} << 20;

@@ -1,10 +1,6 @@
 #include "spoolrpc/server/server_call.h"
 
-#include <cxxabi.h>
-#include <stdlib.h>
-
 #include <algorithm>
-#include <exception>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,33 +8,10 @@
 #include "spoolrpc/rpc/call_header.h"
 #include "spoolrpc/rpc/error.h"
 #include "spoolrpc/rpc/stream_window.h"
+#include "spoolrpc/server/handler_guard.h"
 #include "spoolrpc/server/server_session.h"
 
 namespace spoolrpc::server {
-namespace {
-
-std::string TypeName(const std::type_info* type) {
-  if (type == nullptr) return "unknown";
-  int status = 0;
-  char* const name = abi::__cxa_demangle(type->name(), nullptr, nullptr, &status);
-  std::string result = status == 0 && name != nullptr ? name : type->name();
-  free(name);
-  return result;
-}
-
-absl::Status FromException(const std::string& method, const std::string& type,
-                           const std::string& text) {
-  absl::Status status = absl::UnknownError(
-      absl::StrCat(method, ": the handler threw ", type, text.empty() ? "" : ": ", text));
-  ExceptionInfo info;
-  info.set_type(type);
-  info.set_text(rpc::ToUtf8(text));
-  AddDetail(&status, info);
-  return status;
-}
-
-}  // namespace
-
 ServerCall::ServerCall(std::shared_ptr<ServerSession> session, uint64_t id, MethodEntry* method,
                        const wire::CallHeader& header, const std::string& peer, os::Nanos arrived)
     : session_(std::move(session)),
@@ -100,17 +73,20 @@ void ServerCall::WatchDeadline() {
 }
 
 void ServerCall::RunHandler() {
-  if (!server_streams()) reply_ = method_->handler().NewReply();
+  if (!server_streams()) NewReply();
   if (client_streams() || server_streams()) WatchDeadline();
-  try {
-    status_ = method_->handler().Run(&context_, request_.get(), reply_.get(), this);
-  } catch (const abi::__forced_unwind&) {
-    throw;  // the thread is being cancelled
-  } catch (const std::exception& e) {
-    status_ = FromException(context_.method_, TypeName(&typeid(e)), e.what());
-  } catch (...) {
-    status_ = FromException(context_.method_, TypeName(abi::__cxa_current_exception_type()), "");
-  }
+  EndHandler(RunGuarded(context_.method_, [this] {
+    return method_->handler().Run(&context_, request_.get(), reply_.get(), this);
+  }));
+}
+
+google::protobuf::MessageLite* ServerCall::NewReply() {
+  reply_ = method_->handler().NewReply();
+  return reply_.get();
+}
+
+void ServerCall::EndHandler(absl::Status status) {
+  status_ = std::move(status);
   {
     absl::MutexLock lock(&context_.mu_);
     context_.on_cancel_ = nullptr;
@@ -340,17 +316,11 @@ void ServerCall::StartReactor(std::function<void()> done) {
   if (request_ == nullptr) request_ = method_->handler().NewRequest();
   WatchDeadline();
   ServerReactor* reactor = nullptr;
-  absl::Status failure = absl::UnimplementedError(
-      absl::StrCat(context_.method_, " is not implemented by this server"));
-  try {
+  absl::Status failure = RunGuarded(context_.method_, [&] {
     reactor = method_->handler().Start(&context_, request_.get(), reply_.get());
-  } catch (const abi::__forced_unwind&) {
-    throw;
-  } catch (const std::exception& e) {
-    failure = FromException(context_.method_, TypeName(&typeid(e)), e.what());
-  } catch (...) {
-    failure = FromException(context_.method_, TypeName(abi::__cxa_current_exception_type()), "");
-  }
+    return absl::UnimplementedError(
+        absl::StrCat(context_.method_, " is not implemented by this server"));
+  });
   const bool failed = reactor == nullptr;
   if (failed) reactor = context_.DefaultReactor();
   {

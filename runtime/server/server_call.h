@@ -49,6 +49,12 @@ class ServerCall final : public ServerStream,
   // Runs the handler, on this thread, and keeps its status and reply. What it throws becomes a
   // status with an ExceptionInfo. The reply is checked: it must be serializable.
   void RunHandler() ABSL_LOCKS_EXCLUDED(mu_);
+  // The same in parts, for a handler of several calls: it is given the request, the context and a
+  // reply, on this thread, and then its status for this call.
+  const google::protobuf::MessageLite* request() const { return request_.get(); }
+  ServerContext* context() { return &context_; }
+  google::protobuf::MessageLite* NewReply();
+  void EndHandler(absl::Status status) ABSL_LOCKS_EXCLUDED(mu_);
   // Starts the handler's reactor, which ends the call later; `done` is called when it has.
   void StartReactor(std::function<void()> done) ABSL_LOCKS_EXCLUDED(mu_);
 

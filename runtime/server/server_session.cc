@@ -500,31 +500,39 @@ void ServerSession::Answer(uint64_t id, const absl::Status& status, wire::NotSta
   answers_ = true;
 }
 
+ServerSession::Start ServerSession::Drop(const std::shared_ptr<ServerCall>& call) {
+  absl::MutexLock lock(&mu_);
+  Close(call->id());
+  return Start::kDropped;
+}
+
 ServerSession::Start ServerSession::BeginCall(const std::shared_ptr<ServerCall>& call) {
-  const auto drop = [&] {
-    absl::MutexLock lock(&mu_);
-    Close(call->id());
-    return Start::kDropped;
-  };
-  // Without a flushed acknowledgement, or a lease of its own, the server may not run the call, and
-  // cannot tell the client either: the session is over.
-  const auto step_down = [&](const absl::Status& why) {
-    End(wire::Goodbye::STEPPED_DOWN, std::string(why.message()), false);
-    return Start::kDropped;
-  };
-  if (ended() || call->cancelled()) return drop();
+  const Start prepared = PrepareCall(call);
+  return prepared == Start::kRun ? CheckCall(call) : prepared;
+}
+
+ServerSession::Start ServerSession::PrepareCall(const std::shared_ptr<ServerCall>& call) {
+  if (ended() || call->cancelled()) return Drop(call);
   if (host_->draining()) {
     RejectCall(call, wire::NOT_STARTED_DRAINING, absl::UnavailableError("the server is draining"));
     return Start::kAnswered;
   }
-  if (call->method()->info().ack_before_execution) {
-    Acknowledge(call);
-    // Flushed before the lease is checked: who does not find it after the lease has expired may
-    // send the call again.
-    if (absl::Status s = link_->FlushAndWait(absl::Nanoseconds(term_)); !s.ok()) {
-      return step_down(s);
-    }
+  if (!call->method()->info().ack_before_execution) return Start::kRun;
+  Acknowledge(call);
+  // Flushed before the lease is checked: who does not find it after the lease has expired may send
+  // the call again.
+  if (absl::Status s = link_->FlushAndWait(absl::Nanoseconds(term_)); !s.ok()) {
+    // Without a flushed acknowledgement the server may not run the call, and cannot tell the client
+    // either: the session is over.
+    End(wire::Goodbye::STEPPED_DOWN, std::string(s.message()), false);
+    return Start::kDropped;
   }
+  return Start::kRun;
+}
+
+ServerSession::Start ServerSession::CheckCall(const std::shared_ptr<ServerCall>& call) {
+  // (Others of its batch may have waited since it was prepared.)
+  if (ended() || call->cancelled()) return Drop(call);
   const os::Nanos now = env_.clock->Now();
   if (call->expired(now)) {
     {

@@ -41,6 +41,8 @@ class SessionHost {
   // What messages are sent as, where neither method nor handler says so.
   virtual Compression compression() const = 0;
   virtual void Warn(const std::string& message) = 0;
+  // A batch of `size` calls goes to its handler; on the thread that runs it.
+  virtual void OnBatch(const MethodEntry& /*method*/, int /*size*/) {}
 };
 
 struct ServerSessionOptions {
@@ -94,6 +96,10 @@ class ServerSession final : public link::Pollable,
   // Asked right before the handler of `call` is started (docs/protocol.md, section 4). May wait for
   // a flush, where the method or the lease demands it.
   Start BeginCall(const std::shared_ptr<ServerCall>& call) ABSL_LOCKS_EXCLUDED(mu_);
+  // The same in two parts, for a handler of several calls: all of them are prepared, for which this
+  // may wait, before the first one is checked, for which it does not wait. kRun: go on.
+  Start PrepareCall(const std::shared_ptr<ServerCall>& call) ABSL_LOCKS_EXCLUDED(mu_);
+  Start CheckCall(const std::shared_ptr<ServerCall>& call) ABSL_LOCKS_EXCLUDED(mu_);
   // Sends the reply of a call whose handler has run. Goes out with Flush().
   void EndCall(const std::shared_ptr<ServerCall>& call) ABSL_LOCKS_EXCLUDED(mu_);
   // Adds a MESSAGE or INITIAL of an open call; nothing if it is open no longer. Goes out with
@@ -149,6 +155,7 @@ class ServerSession final : public link::Pollable,
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Open(uint64_t id, std::shared_ptr<ServerCall> call) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool Close(uint64_t id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  Start Drop(const std::shared_ptr<ServerCall>& call) ABSL_LOCKS_EXCLUDED(mu_);
   // docs/protocol.md, section 4: after a gap or a lapse of the own lease the session is in doubt,
   // and calls are held until the client is known to wait for them still.
   void CheckGap(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);

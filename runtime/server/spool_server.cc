@@ -83,6 +83,7 @@ absl::Status SpoolServer::Begin() {
   dispatcher.max_queued = options_.max_queued;
   dispatcher.max_streams = options_.max_streams;
   dispatcher.spin = options_.spin;
+  dispatcher.timers = &timers_;
   dispatcher.bell = spool_->network() ? nullptr : directory_->doorbell();
   dispatcher.on_rung = [this](uint32_t slot, log::AlignedBuffer* buffer) {
     return OnRung(slot, buffer);
