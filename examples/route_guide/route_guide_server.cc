@@ -3,8 +3,6 @@
 #include <signal.h>
 #include <stdio.h>
 
-#include <algorithm>
-#include <cmath>
 #include <memory>
 #include <string>
 #include <thread>
@@ -25,54 +23,35 @@ ABSL_FLAG(std::string, spool, "",
 
 namespace {
 
+using routeguide::Distance;
 using routeguide::Feature;
+using routeguide::NameOf;
 using routeguide::Point;
 using routeguide::Rectangle;
 using routeguide::RouteGuide;
 using routeguide::RouteNote;
 using routeguide::RouteSummary;
+using routeguide::SamePlace;
+using routeguide::Within;
 using spoolrpc::ServerContext;
 using spoolrpc::ServerReader;
 using spoolrpc::ServerReaderWriter;
 using spoolrpc::ServerWriter;
-
-bool SamePlace(const Point& a, const Point& b) {
-  return a.latitude() == b.latitude() && a.longitude() == b.longitude();
-}
-
-// In metres, along the great circle of a sphere (haversine formula).
-double Distance(const Point& from, const Point& to) {
-  constexpr double kRadius = 6371000;
-  constexpr double kRadians = 1e-7 * 3.14159265358979323846 / 180;
-  const double north = std::sin((to.latitude() - from.latitude()) * kRadians / 2);
-  // (Twice an int32 may be more than one.)
-  const double east = std::sin(
-      (static_cast<double>(to.longitude()) - static_cast<double>(from.longitude())) * kRadians / 2);
-  const double a = north * north + std::cos(from.latitude() * kRadians) *
-                                       std::cos(to.latitude() * kRadians) * east * east;
-  return 2 * kRadius * std::asin(std::min(1.0, std::sqrt(a)));
-}
 
 class RouteGuideImpl final : public RouteGuide::Service {
  public:
   explicit RouteGuideImpl(std::vector<Feature> features) : features_(std::move(features)) {}
 
   absl::Status GetFeature(ServerContext* context, const Point* point, Feature* feature) override {
-    feature->set_name(NameOf(*point));
+    feature->set_name(NameOf(*point, features_));
     *feature->mutable_location() = *point;
     return absl::OkStatus();
   }
 
   absl::Status ListFeatures(ServerContext* context, const Rectangle* rectangle,
                             ServerWriter<Feature>* writer) override {
-    const Point& lo = rectangle->lo();
-    const Point& hi = rectangle->hi();
-    const auto [south, north] = std::minmax({lo.latitude(), hi.latitude()});
-    const auto [west, east] = std::minmax({lo.longitude(), hi.longitude()});
     for (const Feature& feature : features_) {
-      const Point& at = feature.location();
-      if (at.latitude() < south || at.latitude() > north) continue;
-      if (at.longitude() < west || at.longitude() > east) continue;
+      if (!Within(feature.location(), *rectangle)) continue;
       // False: nobody reads any more.
       if (!writer->Write(feature)) break;
     }
@@ -88,7 +67,7 @@ class RouteGuideImpl final : public RouteGuide::Service {
     Point point;
     Point previous;
     while (reader->Read(&point)) {
-      if (!NameOf(point).empty()) ++features;
+      if (!NameOf(point, features_).empty()) ++features;
       if (points++ > 0) distance += Distance(previous, point);
       previous = point;
     }
@@ -112,13 +91,6 @@ class RouteGuideImpl final : public RouteGuide::Service {
   }
 
  private:
-  std::string NameOf(const Point& point) const {
-    for (const Feature& feature : features_) {
-      if (SamePlace(feature.location(), point)) return feature.name();
-    }
-    return "";
-  }
-
   // Keeps the note, and returns those that were left at its place before.
   std::vector<RouteNote> Leave(const RouteNote& note) {
     absl::MutexLock lock(&mu_);

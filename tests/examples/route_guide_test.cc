@@ -37,7 +37,8 @@ Point At(int latitude, int longitude) {
   return point;
 }
 
-class RouteGuideTest : public ::testing::Test {
+// With the blocking server, and with that of reactors.
+class RouteGuideTest : public ::testing::TestWithParam<std::string> {
  protected:
   std::unique_ptr<Program> Start(const std::string& program, std::vector<std::string> flags = {}) {
     flags.insert(flags.begin(), {absl::StrCat("examples/route_guide/route_guide_", program),
@@ -46,7 +47,7 @@ class RouteGuideTest : public ::testing::Test {
   }
 
   void Serve(const std::string& database = kDatabase) {
-    server_ = Start("server", {"--db_path=" + database});
+    server_ = Start(GetParam(), {"--db_path=" + database});
     ASSERT_TRUE(server_->AwaitOutput("Server listening on spool:" + (scratch_ / "s")));
   }
 
@@ -78,12 +79,12 @@ class RouteGuideTest : public ::testing::Test {
   int programs_ = 0;
 };
 
-TEST_F(RouteGuideTest, ClientsTakeTheTour) {
+TEST_P(RouteGuideTest, ClientsTakeTheTour) {
   Serve();
   std::vector<std::unique_ptr<Program>> clients;
-  for (int i = 0; i < 2; ++i) {
-    clients.push_back(Start("client", {absl::StrCat("--db_path=", kDatabase), "--pace=1ms"}));
-  }
+  const std::string database = absl::StrCat("--db_path=", kDatabase);
+  clients.push_back(Start("client", {database, "--pace=1ms"}));
+  clients.push_back(Start("callback_client", {database}));
   for (const auto& client : clients) {
     EXPECT_EQ(client->AwaitExit().value_or(-1), 0) << client->Errors();
     const std::string said = client->Output();
@@ -97,7 +98,7 @@ TEST_F(RouteGuideTest, ClientsTakeTheTour) {
   Drain();
 }
 
-TEST_F(RouteGuideTest, FeatureIsNamedByItsPlace) {
+TEST_P(RouteGuideTest, FeatureIsNamedByItsPlace) {
   ServeSquare();
   for (const auto& [point, name] : std::vector<std::pair<Point, std::string>>{
            {At(0, 10000000), "east"}, {At(0, 0), "origin"}, {At(5, 5), ""}}) {
@@ -110,7 +111,7 @@ TEST_F(RouteGuideTest, FeatureIsNamedByItsPlace) {
   Drain();
 }
 
-TEST_F(RouteGuideTest, RectangleMayBeGivenByAnyTwoOppositeCorners) {
+TEST_P(RouteGuideTest, RectangleMayBeGivenByAnyTwoOppositeCorners) {
   ServeSquare();
   const Point a = At(-1, -1);
   const Point b = At(1, 10000000);
@@ -131,7 +132,7 @@ TEST_F(RouteGuideTest, RectangleMayBeGivenByAnyTwoOppositeCorners) {
   Drain();
 }
 
-TEST_F(RouteGuideTest, RouteIsSummedUp) {
+TEST_P(RouteGuideTest, RouteIsSummedUp) {
   ServeSquare();
   ClientContext context;
   RouteSummary summary;
@@ -148,7 +149,7 @@ TEST_F(RouteGuideTest, RouteIsSummedUp) {
   Drain();
 }
 
-TEST_F(RouteGuideTest, NotesAreFoundWhereTheyWereLeft) {
+TEST_P(RouteGuideTest, NotesAreFoundWhereTheyWereLeft) {
   ServeSquare();
   const auto leave = [](ClientReaderWriter<RouteNote, RouteNote>* chat, const std::string& text,
                         const Point& point) {
@@ -181,8 +182,8 @@ TEST_F(RouteGuideTest, NotesAreFoundWhereTheyWereLeft) {
   Drain();
 }
 
-TEST_F(RouteGuideTest, DatabaseThatCannotBeReadIsNamed) {
-  const auto missing = Start("server", {"--db_path=" + (scratch_ / "none.json")});
+TEST_P(RouteGuideTest, DatabaseThatCannotBeReadIsNamed) {
+  const auto missing = Start(GetParam(), {"--db_path=" + (scratch_ / "none.json")});
   EXPECT_EQ(missing->AwaitExit().value_or(-1), 1);
   EXPECT_THAT(missing->Errors(), HasSubstr(scratch_ / "none.json"));
   WriteWholeFile(scratch_ / "bad.json", R"({"feature": 7})");
@@ -190,6 +191,9 @@ TEST_F(RouteGuideTest, DatabaseThatCannotBeReadIsNamed) {
   EXPECT_EQ(bad->AwaitExit().value_or(-1), 1);
   EXPECT_THAT(bad->Errors(), HasSubstr("parse the features"));
 }
+
+INSTANTIATE_TEST_SUITE_P(Servers, RouteGuideTest, ::testing::Values("server", "callback_server"),
+                         [](const auto& server) { return server.param; });
 
 }  // namespace
 }  // namespace spoolrpc::testing
