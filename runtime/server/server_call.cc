@@ -27,6 +27,7 @@ ServerCall::ServerCall(std::shared_ptr<ServerSession> session, uint64_t id, Meth
     absl::MutexLock lock(&context_.mu_);
     context_.watch_deadline_ = [this] { WatchDeadline(); };
   }
+  context_.cancel_ = [this] { Cancel(); };
   context_.method_ = method->info().full_name;
   context_.peer_ = peer;
   if (header.metadata_size() > 0)
@@ -406,6 +407,8 @@ bool ServerCall::PumpOne() {
     absl::MutexLock lock(&mu_);
     reactor = reactor_;
     const bool over = cancelled() || finished_;
+    // An error does not wait for a client that may never read.
+    const bool overtaken = finishing_ && !finish_.ok() && !write_silent_;
     if (sending_initial_) {
       what = What::kInitial;
       sending_initial_ = false;
@@ -417,10 +420,10 @@ bool ServerCall::PumpOne() {
     } else if (reading_ != nullptr && (over || half_closed_)) {
       what = What::kNoRead;
       reading_ = nullptr;
-    } else if (writing_ && (over || write_failed_ || HasCredit())) {
+    } else if (writing_ && (over || write_failed_ || HasCredit() || overtaken)) {
       what = What::kWrite;
       writing_ = false;
-      ok = !over && !write_failed_;
+      ok = !over && !write_failed_ && HasCredit();
       silent = write_silent_;
       flush = write_flush_;
       compressed = write_compressed_;

@@ -20,8 +20,8 @@ namespace server {
 class ServerCall;
 }  // namespace server
 
-// Belongs to one call and lives as long as its handler runs. IsCancelled() and NotifyOnCancel() are
-// thread-safe, the rest is for the handler's thread.
+// Belongs to one call and lives as long as its handler runs. IsCancelled(), NotifyOnCancel()
+// and TryCancel() are thread-safe, the rest is for the handler's thread.
 class ServerContext {
  public:
   ServerContext() = default;
@@ -48,8 +48,12 @@ class ServerContext {
   // more; at once if that is so already. Not after the handler has returned (of a reactor: after
   // its OnDone()). Must not block. A second callback takes the first one's place.
   void NotifyOnCancel(std::function<void()> callback) ABSL_LOCKS_EXCLUDED(mu_);
-  // Ends the call with CANCELLED, whatever the handler returns.
-  void TryCancel() const { try_cancel_.store(true, std::memory_order_release); }
+  // Cancels the call from this side: reads and writes fail, those that wait too, and the call ends
+  // with CANCELLED, whatever the handler returns. Thread-safe; does not block.
+  void TryCancel() const {
+    try_cancel_.store(true, std::memory_order_release);
+    if (cancel_ != nullptr) cancel_();
+  }
 
   // Has `work` done once the reply has been sent, on a thread of the server: one after the other,
   // in the order in which the replies went. May block; the server waits for it when it goes down.
@@ -86,6 +90,8 @@ class ServerContext {
   std::atomic<bool> request_compressed_{false};
   std::atomic<bool> cancelled_{false};
   mutable std::atomic<bool> try_cancel_{false};
+  // Tells the call; set when that is made.
+  std::function<void()> cancel_;
 
   absl::Mutex mu_;
   std::function<void()> on_cancel_ ABSL_GUARDED_BY(mu_);

@@ -2,8 +2,10 @@
 //
 // A callback handler returns a reactor, which then owns its call: operations are started, and their
 // ends are told by its virtual functions, one at a time, on the server's threads. These must not
-// block. At most one read and one write are under way. Exactly one Finish(); OnDone() comes last,
-// when the status has been sent and nothing is under way, and the reactor may delete itself there.
+// block. At most one read and one write are under way. Exactly one Finish(), which may come while a
+// write is under way: an error then does not wait until the client has room for that message.
+// OnDone() comes last, when the status has been sent and nothing is under way, and the reactor may
+// delete itself there.
 #ifndef SPOOLRPC_SERVER_SERVER_REACTOR_H_
 #define SPOOLRPC_SERVER_SERVER_REACTOR_H_
 
