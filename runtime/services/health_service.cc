@@ -22,24 +22,19 @@ class HealthService::Watcher final : public ServerWriteReactor<HealthCheckRespon
 
   void Update() override ABSL_LOCKS_EXCLUDED(mu_) {
     absl::MutexLock lock(&mu_);
-    if (writing_ || ended_) return;
+    if (ended_) return;
     // In this order: a status after the drain began says so.
     const bool last = health_->streams_.draining();
     const HealthCheckResponse::ServingStatus status = health_->GetServingStatus(service_);
-    const bool told = told_ && status == response_.status();
-    told_ = true;
-    response_.set_status(status);
-    if (last) {
-      ended_ = true;
-      absl::Status end = absl::UnavailableError("the server is draining");
-      if (told) {
-        Finish(std::move(end));
-      } else {
-        StartWriteAndFinish(&response_, WriteOptions(), std::move(end));
-      }
-    } else if (!told) {
+    if (!writing_ && status != response_.status()) {
       writing_ = true;
+      response_.set_status(status);
       StartWrite(&response_);
+    }
+    if (last) {
+      // Does not wait for a client that does not read.
+      ended_ = true;
+      Finish(absl::UnavailableError("the server is draining"));
     }
   }
 
@@ -70,9 +65,8 @@ class HealthService::Watcher final : public ServerWriteReactor<HealthCheckRespon
   HealthService* const health_;
   const std::string service_;
   absl::Mutex mu_;
-  // What was written last, or is being written.
+  // What was written last, or is being written; UNKNOWN before.
   HealthCheckResponse response_ ABSL_GUARDED_BY(mu_);
-  bool told_ ABSL_GUARDED_BY(mu_) = false;
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
   bool ended_ ABSL_GUARDED_BY(mu_) = false;
 };

@@ -5,8 +5,9 @@
 //
 // Every service of the server, and the server as a whole (""), is SERVING until the program says
 // otherwise, and NOT_SERVING once the server drains. Watches are told when that changes; a watcher
-// that reads slowly misses what was over before it read, never the last. When the server drains
-// they end with UNAVAILABLE, after the last change. A watch costs no thread.
+// that reads slowly misses what was over before it read, never what stays. When the server drains
+// they end with UNAVAILABLE, mostly told NOT_SERVING before: nothing is waited for, neither a
+// client that does not read nor a change that is just being written. A watch costs no thread.
 #ifndef SPOOLRPC_SERVICES_HEALTH_SERVICE_H_
 #define SPOOLRPC_SERVICES_HEALTH_SERVICE_H_
 

@@ -25,11 +25,11 @@ class ReflectionService::Conversation final
     Update();
   }
 
-  // An answer that is being given is still sent.
+  // An answer that is on its way is still sent, if the client has room for it.
   void Update() override ABSL_LOCKS_EXCLUDED(mu_) {
     if (!streams_->draining()) return;
     absl::MutexLock lock(&mu_);
-    if (!answering_) EndLocked(absl::UnavailableError("the server is draining"));
+    EndLocked(absl::UnavailableError("the server is draining"));
   }
 
   void OnReadDone(bool ok) override ABSL_LOCKS_EXCLUDED(mu_) {
@@ -38,17 +38,12 @@ class ReflectionService::Conversation final
     if (ended_) return;
     response_ = services::AnswerReflection(request_, streams_->services(),
                                            *DescriptorPool::generated_pool());
-    answering_ = true;
     StartWrite(&response_);
   }
   void OnWriteDone(bool ok) override ABSL_LOCKS_EXCLUDED(mu_) {
-    {
-      absl::MutexLock lock(&mu_);
-      answering_ = false;
-      if (!ok) return EndLocked(absl::CancelledError("nobody reads the answers"));
-      if (!ended_ && !streams_->draining()) StartRead(&request_);
-    }
-    Update();
+    absl::MutexLock lock(&mu_);
+    if (!ok) return EndLocked(absl::CancelledError("nobody reads the answers"));
+    if (!ended_) StartRead(&request_);
   }
   void OnCancel() override ABSL_LOCKS_EXCLUDED(mu_) {
     absl::MutexLock lock(&mu_);
@@ -69,7 +64,6 @@ class ReflectionService::Conversation final
   ServerReflectionRequest request_;
   ServerReflectionResponse response_;
   absl::Mutex mu_;
-  bool answering_ ABSL_GUARDED_BY(mu_) = false;
   bool ended_ ABSL_GUARDED_BY(mu_) = false;
 };
 

@@ -143,6 +143,37 @@ TEST_P(HealthDrainTest, AServerThatDidNotStart) {
   server->Shutdown();
 }
 
+// A client that never reads takes no more than its window; that does not hold up the server's end.
+TEST_P(HealthDrainTest, WatcherThatDoesNotRead) {
+  const auto server = Start();
+  const auto stub = Health::NewStub(Connect());
+  ClientContext context;
+  const auto stuck = Watch(stub.get(), &context);
+  ClientContext other;
+  const auto reader = Watch(stub.get(), &other);
+  HealthCheckResponse response;
+  ASSERT_TRUE(reader->Read(&response));
+  // Each of the two is told of most of these: more than a window of them.
+  for (int i = 0; i < 5000; ++i) {
+    health_.SetServingStatus("e2e.Probe", i % 2 == 1);
+    ASSERT_TRUE(reader->Read(&response));
+    ASSERT_EQ(response.status() == HealthCheckResponse::SERVING, i % 2 == 1);
+  }
+  absl::Notification down;
+  std::thread shutdown([&] {
+    server->Shutdown();
+    down.Notify();
+  });
+  EXPECT_TRUE(down.WaitForNotificationWithTimeout(kLong));
+  if (!down.HasBeenNotified()) context.TryCancel();
+  shutdown.join();
+  int changes = 0;
+  while (stuck->Read(&response)) ++changes;
+  EXPECT_GT(changes, 1000);
+  EXPECT_LT(changes, 5000);
+  EXPECT_EQ(stuck->Finish().code(), absl::StatusCode::kUnavailable);
+}
+
 SPOOLRPC_BOTH_TRANSPORTS(HealthDrainTest);
 
 }  // namespace

@@ -194,6 +194,29 @@ TEST_P(ReflectionTest, OpenStreamEndsWhenTheServerDrains) {
   EXPECT_FALSE(IsTransportError(end)) << end;
 }
 
+// A client that asks and never reads.
+TEST_P(ReflectionTest, StuckStreamEndsWhenTheServerDrains) {
+  // The answers are larger than the requests: these all fit, and the answers do not.
+  ServerReflectionResponse response = Ask(File("google/protobuf/descriptor.proto"));
+  const size_t answer = response.ByteSizeLong();
+  const int enough = static_cast<int>(400000 / answer) + 1;
+  for (int i = 0; i < enough; ++i) {
+    EXPECT_TRUE(stream_->Write(File("google/protobuf/descriptor.proto")));
+  }
+  absl::Notification down;
+  std::thread shutdown([&] {
+    server_->Shutdown();
+    down.Notify();
+  });
+  EXPECT_TRUE(down.WaitForNotificationWithTimeout(kLong));
+  if (!down.HasBeenNotified()) context_.TryCancel();
+  shutdown.join();
+  int answers = 0;
+  while (stream_->Read(&response)) ++answers;
+  EXPECT_LT(answers, enough);
+  EXPECT_EQ(stream_->Finish().code(), absl::StatusCode::kUnavailable);
+}
+
 TEST_P(ReflectionTest, CancelledStreamEnds) {
   Ask(ListServices());
   context_.TryCancel();
