@@ -24,7 +24,8 @@ class BatchContext {
   virtual int size() const = 0;
   // That of the `i`th call. Belongs to the batch. A call that was cancelled stays in its batch.
   virtual ServerContext* context(int i) = 0;
-  // How the `i`th call ends if the handler returns OK. OK unless set.
+  // How the `i`th call ends, unless the handler returns an error: that is the end of all of them.
+  // Where it is not set: with OK, or with what the handler throws.
   virtual void SetStatus(int i, absl::Status status) = 0;
 };
 

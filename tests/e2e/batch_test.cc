@@ -3,7 +3,7 @@
 #include <atomic>
 #include <set>
 
-#include "absl/strings/str_cat.h"
+#include "spoolrpc/metrics/counting_system_calls.h"
 #include "tests/e2e/batch_fixture.h"
 
 namespace spoolrpc::e2e {
@@ -220,6 +220,49 @@ TEST_P(BatchTest, DrainFinishesTheBatchThatRuns) {
   gate.Open();
   shutdown.join();
   for (auto& call : calls) EXPECT_OK(call->End());
+}
+
+// As few writes as there are sessions, and not as many as there are calls.
+TEST_P(BatchTest, RepliesOfASessionGoOutTogether) {
+  constexpr int kCalls = 40;
+  metrics::CountingSystemCalls calls;
+  const auto writes = [&] {
+    return calls.Counts()[static_cast<int>(metrics::FileOperation::kPwrite)];
+  };
+  std::atomic<uint64_t> before{0};
+  BatchService service;
+  service.handler = [&](BatchContext*, Requests, Replies) {
+    before = writes();
+    return absl::OkStatus();
+  };
+  const auto server = Serve(&service, [&](ServerBuilder* b) {
+    os::Environment environment;
+    environment.calls = &calls;
+    b->set_environment(environment);
+    b->set_method_batch("/e2e.Batches/Full", kCalls, absl::Hours(1));
+  });
+  const auto begin = [&](const std::shared_ptr<Channel>& channel, int first, Calls* pending) {
+    for (auto& call :
+         BeginInOrder(channel, &Batches::StubInterface::Full, first, first + kCalls / 2 - 1)) {
+      pending->push_back(std::move(call));
+    }
+  };
+  Calls pending;
+  const auto one = Connect();
+  const auto other = Connect();
+  begin(one, 1, &pending);
+  begin(other, 1 + kCalls / 2, &pending);
+  for (auto& call : pending) EXPECT_OK(call->End());
+  EXPECT_EQ(service.batches().size(), 1);
+  EXPECT_GT(before, 0);
+  // One each, and room for leases that are renewed meanwhile.
+  EXPECT_LE(writes() - before, 10);
+  // Replies are seen by this count: those that go out one by one are as many writes.
+  before = writes();
+  for (int i = 1; i <= 20; ++i) {
+    EXPECT_OK(PendingCall(one, &Batches::StubInterface::Plain, i).End());
+  }
+  EXPECT_GE(writes() - before, 20);
 }
 
 TEST_P(BatchTest, SettingsThatMakeNoSense) {
