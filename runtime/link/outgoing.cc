@@ -55,15 +55,15 @@ void OutgoingQueue::AddMessage(Outgoing message) {
   lane.push_back(std::move(message));
 }
 
-bool OutgoingQueue::WriteOne(log::LogWriter* writer, uint64_t consumed, Outgoing* message,
-                             bool* done) {
+bool OutgoingQueue::WriteOne(log::LogWriter* writer, uint64_t consumed, bool head_only,
+                             Outgoing* message, bool* done) {
   const bool is_reply = message->type == log::FrameType::kReply;
   const size_t left = message->body.size() - message->sent;
   const size_t most = writer->max_payload();
   // A message is headed by its frame; a reply's bytes, header included, end in its REPLY.
   const bool first = !message->begun;
   const size_t head = first ? message->header.size() : 0;
-  const size_t part = std::min(left, most - head);
+  const size_t part = head_only ? 0 : std::min(left, most - head);
   const bool last = part == left;
   const bool typed = is_reply ? last : first;
   const size_t payload = head + part;
@@ -96,18 +96,17 @@ void OutgoingQueue::Pump(log::LogWriter* writer, uint64_t consumed) {
     const uint64_t call = turn_.front();
     const auto lane = messages_.find(call);
     Outgoing& next = lane->second.front();
-    if (next.type == log::FrameType::kCall && !next.begun && !next.counted &&
-        next.header.size() + next.body.size() > writer->max_payload()) {
-      if (!held_.empty() || !MayBegin(next.body.size())) {
-        turn_.pop_front();
-        held_.push_back(call);
-        continue;
-      }
-      Count(&next);
-    }
+    const bool large = next.type == log::FrameType::kCall && !next.begun && !next.counted &&
+                       next.header.size() + next.body.size() > writer->max_payload();
+    const bool hold = large && (!held_.empty() || !MayBegin(next.body.size()));
+    if (large && !hold) Count(&next);
     bool done = false;
-    if (!WriteOne(writer, consumed, &next, &done)) return;
+    if (!WriteOne(writer, consumed, hold, &next, &done)) return;
     turn_.pop_front();
+    if (hold) {
+      held_.push_back(call);
+      continue;
+    }
     if (done) {
       if (next.counted) Uncount(next);
       lane->second.pop_front();

@@ -32,7 +32,8 @@ constexpr uint64_t kMaxBesideLargest = uint64_t{16} << 20;
 
 // Control frames and messages that wait for room. Calls share the room: one frame of each in turn,
 // so that a small call does not wait behind a large one; what belongs to one call keeps its order.
-// Of large CALLs only some are under way at once; the others begin as those end, oldest first.
+// Of large CALLs only some are under way at once: the others are announced in their turn, since
+// CALLs go out in the order of their numbers, and their messages begin as those end, oldest first.
 // Not thread-safe.
 class OutgoingQueue {
  public:
@@ -59,10 +60,11 @@ class OutgoingQueue {
     std::string payload;
   };
 
-  // Writes one frame of `message`; false: no room.
-  static bool WriteOne(log::LogWriter* writer, uint64_t consumed, Outgoing* message, bool* done);
+  // Writes one frame of `message`, with `head_only` nothing of its body; false: no room.
+  static bool WriteOne(log::LogWriter* writer, uint64_t consumed, bool head_only, Outgoing* message,
+                       bool* done);
 
-  // Whether a CALL of so many bytes may be under way beside those that are.
+  // Whether the message of a CALL of so many bytes may be under way beside those that are.
   bool MayBegin(uint64_t size) const;
   void Count(Outgoing* message);
   // `message` is not under way any more: those that now may begin get their turn.
@@ -72,7 +74,7 @@ class OutgoingQueue {
   // By call. Those in turn_ and held_, each once.
   absl::flat_hash_map<uint64_t, std::deque<Outgoing>> messages_;
   std::deque<uint64_t> turn_;
-  // Calls whose large CALL may not begin yet.
+  // Calls of which no more than the head of a large CALL has been written.
   std::deque<uint64_t> held_;
   // Of the large CALLs under way: the sizes and their sum, in bytes.
   std::multiset<uint64_t> sizes_;
