@@ -100,7 +100,7 @@ TEST_P(UnaryTest, ServiceThatNobodyOffersEndsAtTheAckTimeout) {
   request.set_id(1);
   ::e2e::Form reply;
   const absl::Status status = stub->Fill(&context, request, &reply);
-  EXPECT_THAT(status, StatusIs(absl::StatusCode::kUnavailable,
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kUnimplemented,
                                AllOf(HasSubstr("/e2e.Legacy/Fill"), HasSubstr("e2e.Probe"),
                                      HasSubstr(spool()))));
   EXPECT_EQ(ReasonOf(status), ErrorInfo::NO_SERVER);
