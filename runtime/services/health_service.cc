@@ -26,13 +26,15 @@ class HealthService::Watcher final : public ServerWriteReactor<HealthCheckRespon
     // In this order: a status after the drain began says so.
     const bool last = health_->streams_.draining();
     const HealthCheckResponse::ServingStatus status = health_->GetServingStatus(service_);
+    // What is being written comes first, unless the client does not read.
+    if (writing_ && !(last && health_->streams_.overdue())) return;
     if (!writing_ && status != response_.status()) {
       writing_ = true;
       response_.set_status(status);
       StartWrite(&response_);
     }
     if (last) {
-      // Does not wait for a client that does not read.
+      // That status is still sent, if the client has room for it.
       ended_ = true;
       Finish(absl::UnavailableError("the server is draining"));
     }

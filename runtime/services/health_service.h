@@ -6,8 +6,8 @@
 // Every service of the server, and the server as a whole (""), is SERVING until the program says
 // otherwise, and NOT_SERVING once the server drains. Watches are told when that changes; a watcher
 // that reads slowly misses what was over before it read, never what stays. When the server drains
-// they end with UNAVAILABLE, mostly told NOT_SERVING before: nothing is waited for, neither a
-// client that does not read nor a change that is just being written. A watch costs no thread.
+// they are told NOT_SERVING, and end with UNAVAILABLE; a client that does not read is waited for no
+// longer than a second. A watch costs no thread.
 #ifndef SPOOLRPC_SERVICES_HEALTH_SERVICE_H_
 #define SPOOLRPC_SERVICES_HEALTH_SERVICE_H_
 

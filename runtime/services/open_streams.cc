@@ -2,7 +2,17 @@
 
 #include <algorithm>
 
+#include "absl/time/time.h"
+#include "spoolrpc/os/clock.h"
+
 namespace spoolrpc::services {
+namespace {
+
+constexpr absl::Duration kPatience = absl::Seconds(1);
+
+}  // namespace
+
+OpenStreams::OpenStreams() : timers_(os::Clock::Real()) {}
 
 void OpenStreams::Add(OpenStream* stream) {
   absl::MutexLock lock(&mu_);
@@ -43,11 +53,22 @@ absl::Status OpenStreams::OnStart(const std::vector<std::string>& services) {
 }
 
 void OpenStreams::OnDrain() {
+  overdue_.store(false, std::memory_order_release);
   draining_.store(true, std::memory_order_release);
   UpdateAll();
+  timer_ = 0;
+  {
+    absl::MutexLock lock(&mu_);
+    if (streams_.empty()) return;
+  }
+  timer_ = timers_.At(os::After(os::Clock::Real()->Now(), kPatience), [this] {
+    overdue_.store(true, std::memory_order_release);
+    UpdateAll();
+  });
 }
 
 void OpenStreams::OnStopped() {
+  if (timer_ != 0) timers_.Cancel(timer_);
   absl::MutexLock lock(&names_mu_);
   has_server_ = false;
 }

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "spoolrpc/exec/timer_queue.h"
 #include "spoolrpc/server/server_observer.h"
 
 namespace spoolrpc::services {
@@ -30,7 +31,7 @@ class OpenStream {
 // Thread-safe. Belongs to one server at a time.
 class OpenStreams final : public ServerObserver {
  public:
-  OpenStreams() = default;
+  OpenStreams();
   OpenStreams(const OpenStreams&) = delete;
   OpenStreams& operator=(const OpenStreams&) = delete;
 
@@ -42,6 +43,9 @@ class OpenStreams final : public ServerObserver {
 
   // Whether all streams are to end: the server drains, or has stopped.
   bool draining() const { return draining_.load(std::memory_order_acquire); }
+  // Whether the server drains for a second already: no client is waited for any more. The streams
+  // that are still open then are told.
+  bool overdue() const { return overdue_.load(std::memory_order_acquire); }
   // The services of the server, or of the last one; by their full names.
   std::vector<std::string> services() const ABSL_LOCKS_EXCLUDED(names_mu_);
   bool Serves(absl::string_view service) const ABSL_LOCKS_EXCLUDED(names_mu_);
@@ -54,6 +58,7 @@ class OpenStreams final : public ServerObserver {
 
  private:
   std::atomic<bool> draining_{false};
+  std::atomic<bool> overdue_{false};
 
   absl::Mutex mu_ ABSL_ACQUIRED_BEFORE(names_mu_);
   absl::flat_hash_set<OpenStream*> streams_ ABSL_GUARDED_BY(mu_);
@@ -61,6 +66,9 @@ class OpenStreams final : public ServerObserver {
   mutable absl::Mutex names_mu_;
   bool has_server_ ABSL_GUARDED_BY(names_mu_) = false;
   std::vector<std::string> services_ ABSL_GUARDED_BY(names_mu_);
+
+  exec::TimerQueue::Id timer_ = 0;  // of OnDrain() and OnStopped(), which come one after the other
+  exec::TimerQueue timers_;         // last: it runs what uses the rest
 };
 
 }  // namespace spoolrpc::services
