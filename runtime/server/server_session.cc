@@ -18,7 +18,7 @@ namespace {
 constexpr size_t kMaxMethodNames = 4096;
 constexpr size_t kMaxMethodName = 1024;
 // Of all requests of one session that have not arrived completely: so much beyond the largest one.
-constexpr uint64_t kPartialSlack = 16 << 20;
+constexpr uint64_t kPartialSlack = link::kMaxBesideLargest;
 // A client without open calls renews every 6 terms; one that was silent for 18 is dead.
 constexpr int kTermsOfIdleClient = 18;
 constexpr os::Nanos kDoubtLook = 20 * 1000000;
