@@ -81,6 +81,7 @@ printf '%s\n' "${cases[@]}" | sort >"$scratch/expected"
 diff "$scratch/expected" "$scratch/listed" >"$scratch/difference" ||
   fail "the client has other cases (< missing, > not in this list): $(grep '^[<>]' "$scratch/difference" | tr '\n' ' ')"
 
+: >"$scratch/server"
 "${on_server[@]}" "$programs/interop_server" --spool="$server_spool" "${transport[@]}" >"$scratch/server" 2>&1 &
 server_pid=$!
 for ((i = 0; i < 1200; i++)); do
