@@ -2,6 +2,7 @@
 #include <atomic>
 #include <stdexcept>
 
+#include "spoolrpc/os/environment.h"
 #include "tests/e2e/batch_fixture.h"
 
 namespace spoolrpc::e2e {
@@ -11,6 +12,7 @@ using ::testing::ElementsAre;
 using testing::HasCode;
 using ::testing::HasSubstr;
 using testing::StatusIs;
+using ::testing::UnorderedElementsAre;
 
 SPOOLRPC_BOTH_TRANSPORTS(BatchTest);
 
@@ -177,6 +179,64 @@ TEST_P(BatchTest, ClientThatLeavesTakesOnlyItsOwnCallsOut) {
   EXPECT_OK(PendingCall(channel, &Batches::StubInterface::Full, 4).End());
   for (auto& call : calls) EXPECT_OK(call->End());
   EXPECT_THAT(service.batches(), ElementsAre(ElementsAre(1, 2, 4)));
+}
+
+// The real time, and what the test adds to it at once: to the server it is as if it had been
+// stopped.
+class JumpingClock final : public os::Clock {
+ public:
+  void Jump(absl::Duration by) { added_ += absl::ToInt64Nanoseconds(by); }
+
+  os::Nanos Now() const override { return os::Clock::Real()->Now() + added_; }
+  absl::Time WallTime() const override { return absl::Now(); }
+
+ private:
+  std::atomic<os::Nanos> added_{0};
+};
+
+// A server that was stopped while calls waited does not run them before it knows that their client
+// waits for them still (docs/protocol.md, section 4): they are held, and gathered anew.
+TEST_P(BatchTest, CallsThatAreInDoubtWhenTheirBatchStartsAreHeld) {
+  constexpr absl::Duration kTerm = absl::Seconds(2);
+  constexpr absl::Duration kDelay = absl::Seconds(5);
+  JumpingClock clock;
+  Gate gate;
+  BatchService service;
+  service.plain = [&](int64_t) {
+    gate.Pass();
+    return absl::OkStatus();
+  };
+  const auto server = Serve(&service, [&](ServerBuilder* b) {
+    os::Environment environment;
+    environment.clock = &clock;
+    b->set_environment(environment);
+    b->set_lease_term(kTerm);
+    b->set_workers(1);
+    b->set_method_batch("/e2e.Batches/Full", 3, kDelay);
+  });
+  ChannelOptions options = Options();
+  options.lease_term = kTerm;
+  const auto channel = Connect(options);
+  PendingCall busy(channel, &Batches::StubInterface::Plain, 0);
+  ASSERT_TRUE(gate.AwaitArrived(1));
+  // A full batch, which waits for the worker; and then one call less, which the server knows when
+  // it has taken the next one.
+  auto calls = BeginInOrder(channel, &Batches::StubInterface::Full, 1, 3);
+  calls[0]->context()->TryCancel();
+  EXPECT_THAT(calls[0]->End(), HasCode(absl::StatusCode::kCancelled));
+  PendingCall next(channel, &Batches::StubInterface::Plain, 4);
+  ASSERT_TRUE(next.AwaitTaken());
+  const absl::Time jumped = absl::Now();
+  clock.Jump(2 * kTerm);
+  gate.Open();
+  EXPECT_OK(calls[1]->End());
+  EXPECT_OK(calls[2]->End());
+  EXPECT_OK(busy.End());
+  EXPECT_OK(next.End());
+  EXPECT_THAT(service.batches(), ElementsAre(UnorderedElementsAre(2, 3)));
+  // The two that were held waited for a third one. Had they not been held they would have run at
+  // once.
+  EXPECT_GE(absl::Now() - jumped, kDelay);
 }
 
 // Each is acknowledged before the batch runs.
