@@ -54,7 +54,12 @@ absl::Status TransportError(absl::StatusCode code, ErrorInfo::Reason reason,
 absl::Status TransportErrorFrom(const absl::Status& cause, ErrorInfo::Reason reason,
                                 bool may_have_executed, absl::string_view method,
                                 absl::string_view path) {
-  return TransportError(cause.code(), reason, cause.message(), may_have_executed, method, path);
+  absl::Status status =
+      TransportError(cause.code(), reason, cause.message(), may_have_executed, method, path);
+  cause.ForEachPayload([&status](absl::string_view url, const absl::Cord& payload) {
+    if (url != kErrorInfoUrl) status.SetPayload(url, payload);
+  });
+  return status;
 }
 
 }  // namespace rpc

@@ -47,7 +47,7 @@ namespace rpc {
 absl::Status TransportError(absl::StatusCode code, ErrorInfo::Reason reason,
                             absl::string_view message, bool may_have_executed,
                             absl::string_view method = "", absl::string_view path = "");
-// The same with what `cause` says as its message.
+// The same with what `cause` says as its message, and its details.
 absl::Status TransportErrorFrom(const absl::Status& cause, ErrorInfo::Reason reason,
                                 bool may_have_executed, absl::string_view method = "",
                                 absl::string_view path = "");
