@@ -4,9 +4,14 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "spoolrpc/client/call_limit.h"
 #include "spoolrpc/client/client_call.h"
+#include "spoolrpc/client/hedged_call.h"
+#include "spoolrpc/client/retrying_call.h"
 #include "spoolrpc/client/session_pool.h"
 #include "spoolrpc/client/stream_call.h"
+#include "spoolrpc/exec/thread_pool.h"
 #include "spoolrpc/exec/timer_queue.h"
 #include "spoolrpc/rpc/call_header.h"
 #include "spoolrpc/rpc/error.h"
@@ -34,6 +39,14 @@ absl::string_view ServiceOf(absl::string_view method) {
   return method.substr(0, method.find('/'));
 }
 
+client::StatusCodeSet CodesOf(StatusCodeBits bits) {
+  client::StatusCodeSet codes;
+  for (int code = 0; code < 32; ++code) {
+    if ((bits >> code & 1) != 0) codes.Add(static_cast<absl::StatusCode>(code));
+  }
+  return codes;
+}
+
 // What a program holds of a streaming call that blocks.
 class BlockingStream final : public ClientStream {
  public:
@@ -59,6 +72,9 @@ class BlockingStream final : public ClientStream {
 Channel::Channel(std::string path, const ChannelOptions& options)
     : path_(std::move(path)),
       options_(options),
+      throttle_(std::make_unique<client::RetryThrottle>(options.retry_max_tokens,
+                                                        options.retry_token_ratio)),
+      limit_(std::make_unique<client::CallLimit>(options.max_calls_in_flight)),
       timers_(std::make_unique<exec::TimerQueue>(options.environment.clock)),
       pool_(std::make_unique<client::SessionPool>(path_, options)),
       resources_(std::make_unique<client::CallResources>(client::CallResources{
@@ -74,9 +90,14 @@ client::CallSettings Channel::SettingsOf(const MethodInfo& method, ClientContext
   settings.deadline = os::After(
       settings.began,
       Choose(access.timeout(), options_.timeout, method.timeout_ns, absl::InfiniteDuration()));
-  settings.ack_deadline = os::After(
-      settings.began,
-      Choose(access.ack_timeout(), options_.ack_timeout, method.ack_timeout_ns, kAckTimeout));
+  const absl::Duration ack_timeout =
+      Choose(access.ack_timeout(), options_.ack_timeout, method.ack_timeout_ns, kAckTimeout);
+  settings.ack_timeout = absl::ToInt64Nanoseconds(ack_timeout);
+  settings.ack_deadline = os::After(settings.began, ack_timeout);
+  const bool patient = access.wait_for_ready().value_or(false);
+  settings.connect_deadline =
+      patient ? settings.deadline : std::min(settings.deadline, settings.ack_deadline);
+  settings.fail_fast = !access.wait_for_ready().value_or(true);
   for (const Compression compression :
        {access.compression(), options_.compression, method.compression}) {
     if (compression == Compression::kDefault) continue;
@@ -109,15 +130,106 @@ absl::Status Channel::CheckCall(const MethodInfo& method, ClientContext* context
   return access.metadata().empty() ? absl::OkStatus() : rpc::CheckMetadata(access.metadata());
 }
 
+std::optional<RetryPolicy> Channel::RetryPolicyOf(const MethodInfo& method) const {
+  if (method.idempotency == Idempotency::kUnknown || method.hedging.max_attempts > 0) return {};
+  if (method.retry.max_attempts == 0) return options_.retry;
+  RetryPolicy policy;
+  policy.max_attempts = method.retry.max_attempts;
+  policy.initial_backoff = absl::Nanoseconds(method.retry.initial_backoff_ns);
+  policy.max_backoff = absl::Nanoseconds(method.retry.max_backoff_ns);
+  policy.multiplier = method.retry.backoff_multiplier;
+  policy.retryable = CodesOf(method.retry.retryable_codes);
+  return policy;
+}
+
+std::optional<HedgingPolicy> Channel::HedgingPolicyOf(const MethodInfo& method) const {
+  if (method.idempotency == Idempotency::kUnknown || method.retry.max_attempts > 0) return {};
+  if (method.hedging.max_attempts == 0) return options_.hedging;
+  HedgingPolicy policy;
+  policy.max_attempts = method.hedging.max_attempts;
+  policy.hedging_delay = absl::Nanoseconds(method.hedging.delay_ns);
+  policy.non_fatal = CodesOf(method.hedging.non_fatal_codes);
+  return policy;
+}
+
+absl::Status Channel::TakePlace(const MethodInfo& method, ClientContext* context,
+                                const client::CallSettings& settings) {
+  if (limit_->TryAcquire()) return absl::OkStatus();
+  client::ContextAccess access(context);
+  if (options_.when_full == WhenFull::kBlock) {
+    access.SetCancelHook([this] { limit_->WakeAll(); });
+    const bool acquired = limit_->Acquire(*options_.environment.clock,
+                                          std::min(settings.deadline, settings.ack_deadline),
+                                          [&] { return access.cancelled(); });
+    access.SetCancelHook(nullptr);
+    if (acquired) return absl::OkStatus();
+    if (access.cancelled()) {
+      return client::NoSession(absl::CancelledError(""), method, settings, settings.began,
+                               *resources_);
+    }
+  }
+  return rpc::TransportError(
+      absl::StatusCode::kResourceExhausted, ErrorInfo::NOT_STARTED,
+      absl::StrCat(limit_->most(),
+                   " calls of this channel are under way; raise "
+                   "ChannelOptions.max_calls_in_flight or make fewer at once"),
+      false, method.full_name);
+}
+
+void Channel::OnUnobservedError(const MethodInfo& method, const absl::Status& status) {
+  if (!options_.report_unobserved_errors) return;
+  absl::MutexLock lock(&mu_);
+  if (!unobserved_.ok()) return;  // the first
+  unobserved_ = absl::Status(
+      status.code(), absl::StrCat("not this call, but one of ", method.full_name,
+                                  " before it, whose future nobody looked at: ", status.message()));
+  has_unobserved_.store(true, std::memory_order_release);
+}
+
+absl::Status Channel::TakeUnobservedError() {
+  if (!has_unobserved_.load(std::memory_order_acquire)) return absl::OkStatus();
+  absl::MutexLock lock(&mu_);
+  has_unobserved_.store(false, std::memory_order_relaxed);
+  return std::exchange(unobserved_, absl::OkStatus());
+}
+
+ChannelState Channel::GetState(bool try_to_connect) {
+  const ChannelState state = pool_->state();
+  if (state == ChannelState::kIdle && try_to_connect) {
+    pool_->GetAsync("", /*fail_fast=*/false,
+                    [](const absl::StatusOr<std::shared_ptr<client::ClientSession>>&) {});
+    return ChannelState::kConnecting;
+  }
+  return state;
+}
+
+bool Channel::WaitForConnected(absl::Time deadline) {
+  const os::Nanos until = os::After(options_.environment.clock->Now(), deadline - absl::Now());
+  for (;;) {
+    if (pool_->Get("", until, /*fail_fast=*/false, [] { return false; }).ok()) return true;
+    // (A spool that cannot be used now may be mended.)
+    if (options_.environment.clock->Now() >= until) return false;
+    absl::SleepFor(absl::Milliseconds(50));
+  }
+}
+
 std::shared_ptr<client::StreamCall> Channel::MakeCall(const MethodInfo& method,
                                                       ClientContext* context,
                                                       const google::protobuf::MessageLite* request,
-                                                      google::protobuf::MessageLite* reply) const {
+                                                      google::protobuf::MessageLite* reply) {
   size_t size = 0;
   absl::Status checked = CheckCall(method, context, request, &size);
-  auto call = std::make_shared<client::StreamCall>(resources_.get(), method, context,
-                                                   SettingsOf(method, context), request, reply);
-  if (!checked.ok()) call->FailWith(std::move(checked));
+  const client::CallSettings settings = SettingsOf(method, context);
+  if (checked.ok()) checked = TakeUnobservedError();
+  const bool place = checked.ok();
+  if (checked.ok()) checked = TakePlace(method, context, settings);
+  auto call = std::make_shared<client::StreamCall>(resources_.get(), method, context, settings,
+                                                   request, reply);
+  if (!checked.ok()) {
+    call->FailWith(std::move(checked));
+  } else if (place) {
+    call->set_limit(limit_.get());
+  }
   return call;
 }
 
@@ -133,9 +245,37 @@ void Channel::StartUnaryCall(const MethodInfo& method, ClientContext* context,
                              const google::protobuf::MessageLite* request,
                              google::protobuf::MessageLite* reply,
                              std::function<void(absl::Status)> done) {
-  auto call = MakeCall(method, context, request, reply);
-  call->BindCallback(std::move(done), shared_from_this());
-  call->StartCall();
+  const auto hedging = HedgingPolicyOf(method);
+  const auto retry = RetryPolicyOf(method);
+  if (!hedging.has_value() && !retry.has_value()) {
+    auto call = MakeCall(method, context, request, reply);
+    call->BindCallback(std::move(done), shared_from_this());
+    call->StartCall();
+    return;
+  }
+  size_t size = 0;
+  absl::Status checked = CheckCall(method, context, request, &size);
+  const client::CallSettings settings = SettingsOf(method, context);
+  if (checked.ok()) checked = TakeUnobservedError();
+  if (checked.ok()) checked = TakePlace(method, context, settings);
+  if (!checked.ok()) {
+    exec::ThreadPool::Shared()->Run(
+        [done = std::move(done), checked = std::move(checked)] { done(checked); });
+    return;
+  }
+  const auto ended = [self = shared_from_this(), done = std::move(done)](absl::Status status) {
+    self->limit_->Release();
+    done(std::move(status));
+  };
+  if (hedging.has_value()) {
+    std::make_shared<client::HedgedCall>(shared_from_this(), method, context, settings, *hedging,
+                                         request, reply, ended)
+        ->Start();
+  } else {
+    std::make_shared<client::RetryingCall>(shared_from_this(), method, context, settings, *retry,
+                                           request, reply, ended)
+        ->Start();
+  }
 }
 
 void Channel::PrepareCall(const MethodInfo& method, ClientContext* context,
@@ -149,10 +289,66 @@ void Channel::PrepareCall(const MethodInfo& method, ClientContext* context,
 absl::Status Channel::BlockingUnaryCall(const MethodInfo& method, ClientContext* context,
                                         const google::protobuf::MessageLite& request,
                                         google::protobuf::MessageLite* reply) {
+  if (HedgingPolicyOf(method).has_value()) {
+    absl::Notification ended;
+    absl::Status result;
+    StartUnaryCall(method, context, &request, reply, [&](absl::Status status) {
+      result = std::move(status);
+      ended.Notify();
+    });
+    ended.WaitForNotification();
+    return result;
+  }
   size_t size = 0;
   if (absl::Status s = CheckCall(method, context, &request, &size); !s.ok()) return s;
-  const os::Clock* const clock = options_.environment.clock;
+  if (absl::Status s = TakeUnobservedError(); !s.ok()) return s;
   const client::CallSettings settings = SettingsOf(method, context);
+  if (absl::Status s = TakePlace(method, context, settings); !s.ok()) return s;
+  const auto policy = RetryPolicyOf(method);
+  absl::Status status =
+      policy.has_value()
+          ? UnaryWithRetries(method, context, settings, *policy, request, size, reply)
+          : UnaryOnce(method, context, settings, request, size, reply);
+  limit_->Release();
+  return status;
+}
+
+absl::Status Channel::UnaryWithRetries(const MethodInfo& method, ClientContext* context,
+                                       client::CallSettings settings, const RetryPolicy& policy,
+                                       const google::protobuf::MessageLite& request, size_t size,
+                                       google::protobuf::MessageLite* reply) {
+  client::ContextAccess access(context);
+  const os::Clock* const clock = options_.environment.clock;
+  client::RetryState state(policy, throttle_.get());
+  bool may_have_executed = false;
+  for (;;) {
+    absl::Status status = UnaryOnce(method, context, settings, request, size, reply);
+    const auto info = GetErrorInfo(status);
+    if (!info.has_value() || info->may_have_executed()) may_have_executed = true;
+    const auto delay = state.OnEnd(status, client::PushbackOf(access.trailing_metadata(), status));
+    const os::Nanos now = clock->Now();
+    if (status.ok() || !delay.has_value() || !client::WorthAnotherAttempt(status) ||
+        os::After(now, *delay) >= settings.deadline) {
+      if (may_have_executed) rpc::MarkMayHaveExecuted(&status);
+      return status;
+    }
+    access.SetInitialMetadata({});
+    access.SetTrailingMetadata({});
+    absl::Notification cancelled;
+    access.SetCancelHook([&] {
+      if (!cancelled.HasBeenNotified()) cancelled.Notify();
+    });
+    if (!access.cancelled()) cancelled.WaitForNotificationWithTimeout(*delay);
+    access.SetCancelHook(nullptr);
+    settings = client::NextAttempt(settings, state.previous_attempts(), clock->Now());
+  }
+}
+
+absl::Status Channel::UnaryOnce(const MethodInfo& method, ClientContext* context,
+                                const client::CallSettings& settings,
+                                const google::protobuf::MessageLite& request, size_t size,
+                                google::protobuf::MessageLite* reply) {
+  const os::Clock* const clock = options_.environment.clock;
   const absl::string_view service = ServiceOf(method.full_name);
   for (;;) {
     client::ClientCall call(method, context);
@@ -160,18 +356,10 @@ absl::Status Channel::BlockingUnaryCall(const MethodInfo& method, ClientContext*
       return client::NoSession(absl::CancelledError(""), method, settings, settings.began,
                                *resources_);
     }
-    call.request = &request;
-    call.request_size = size;
-    call.reply = reply;
-    call.max_reply_size = options_.max_receive_message_size;
-    call.began = settings.began;
-    call.deadline = settings.deadline;
-    call.ack_deadline = settings.ack_deadline;
-    call.compression = settings.compression;
     std::shared_ptr<client::ClientSession> session = pool_->TryGet(service);
     if (session == nullptr) {
       call.context.SetCancelHook([this] { pool_->WakeAll(); });
-      auto found = pool_->Get(service, std::min(settings.deadline, settings.ack_deadline),
+      auto found = pool_->Get(service, settings.connect_deadline, settings.fail_fast,
                               [&] { return call.context.cancelled(); });
       call.context.SetCancelHook(nullptr);
       if (!found.ok()) {
@@ -179,6 +367,17 @@ absl::Status Channel::BlockingUnaryCall(const MethodInfo& method, ClientContext*
       }
       session = *std::move(found);
     }
+    call.request = &request;
+    call.request_size = size;
+    call.reply = reply;
+    call.max_reply_size = options_.max_receive_message_size;
+    call.began = settings.began;
+    call.deadline = settings.deadline;
+    call.ack_deadline = settings.connect_deadline <= settings.ack_deadline
+                            ? settings.ack_deadline
+                            : client::AckDeadline(settings, clock->Now());
+    call.previous_attempts = settings.previous_attempts;
+    call.compression = settings.compression;
     session->Run(&call);
     if (!call.resend) return std::move(call.status);
   }
@@ -196,6 +395,23 @@ absl::StatusOr<std::shared_ptr<Channel>> CreateChannel(absl::string_view address
   }
   if (options.lease_term < absl::Milliseconds(100) || options.lease_term > absl::Hours(24)) {
     return absl::InvalidArgumentError("ChannelOptions.lease_term: must be from 100 ms to 24 h");
+  }
+  if (options.retry.has_value() && options.hedging.has_value()) {
+    return absl::InvalidArgumentError("ChannelOptions: retry or hedging, not both");
+  }
+  if (options.retry.has_value()) {
+    if (absl::Status s = client::CheckPolicy(*options.retry); !s.ok()) return s;
+  }
+  if (options.hedging.has_value()) {
+    if (absl::Status s = client::CheckPolicy(*options.hedging); !s.ok()) return s;
+  }
+  if (absl::Status s =
+          client::RetryThrottle::Check(options.retry_max_tokens, options.retry_token_ratio);
+      !s.ok()) {
+    return s;
+  }
+  if (options.max_calls_in_flight < 1) {
+    return absl::InvalidArgumentError("ChannelOptions.max_calls_in_flight: must be at least 1");
   }
   if (options.max_servers < 1) {
     return absl::InvalidArgumentError("ChannelOptions.max_servers: must be at least 1");

@@ -2,15 +2,19 @@
 #ifndef SPOOLRPC_CLIENT_CHANNEL_H_
 #define SPOOLRPC_CLIENT_CHANNEL_H_
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "spoolrpc/client/channel_interface.h"
 #include "spoolrpc/client/client_context.h"
+#include "spoolrpc/client/retry_policy.h"
 #include "spoolrpc/os/environment.h"
 #include "spoolrpc/spool/spool.h"
 #include "spoolrpc/wait/poll_schedule.h"
@@ -18,7 +22,10 @@
 namespace spoolrpc {
 
 namespace client {
+class CallLimit;
 struct CallResources;
+class HedgedCall;
+class RetryingCall;
 struct CallSettings;
 class SessionPool;
 class StreamCall;
@@ -28,6 +35,29 @@ namespace exec {
 class TimerQueue;
 }  // namespace exec
 
+// Which of several servers a call goes to.
+enum class Balancing {
+  kRoundRobin,     // one after the other
+  kLeastInFlight,  // the one with the fewest calls of this channel
+  kPickFirst,      // always the same one, while it is there
+};
+
+// What happens to a call while max_calls_in_flight are under way.
+enum class WhenFull {
+  kBlock,  // its caller waits for a place, up to the call's deadline or ack timeout
+  kFail,   // it ends with RESOURCE_EXHAUSTED, not executed
+};
+
+enum class ChannelState {
+  kIdle,              // nobody wants a server
+  kConnecting,        // looks for one
+  kReady,             // there is one
+  kTransientFailure,  // there is none, and it goes on looking
+};
+
+using client::HedgingPolicy;
+using client::RetryPolicy;
+
 struct ChannelOptions {
   // Defaults of this channel's calls; they win over the IDL's, and a ClientContext's win over them.
   std::optional<absl::Duration> timeout;
@@ -36,6 +66,25 @@ struct ChannelOptions {
   // The largest message that is sent, and that is accepted, in bytes.
   size_t max_send_message_size = size_t{64} << 20;
   size_t max_receive_message_size = size_t{64} << 20;
+
+  Balancing balancing = Balancing::kRoundRobin;
+
+  // Of all servers together. A call that nobody waits for takes some kilobytes; so many are enough
+  // to keep a server busy whose calls take a second, and take some 100 MB.
+  int max_calls_in_flight = 10000;
+  WhenFull when_full = WhenFull::kBlock;
+
+  // How methods that are idempotent and have no policy of their own (options.proto) are sent again,
+  // unary ones. Not both. Whatever the policies say, an attempt that ended because no server was
+  // found, or at the deadline, is the last.
+  std::optional<RetryPolicy> retry;
+  std::optional<HedgingPolicy> hedging;
+  // See client::RetryThrottle.
+  double retry_max_tokens = 100;
+  double retry_token_ratio = 0.1;
+
+  // The error of a future that nobody looked at ends the channel's next call, which is not made.
+  bool report_unobserved_errors = false;
 
   // How messages are sent that become smaller by it. kDefault: as the method says, or else not.
   Compression compression = Compression::kDefault;
@@ -77,6 +126,13 @@ class Channel final : public ChannelInterface, public std::enable_shared_from_th
   void PrepareCall(const MethodInfo& method, ClientContext* context,
                    const google::protobuf::MessageLite* request,
                    google::protobuf::MessageLite* reply, ClientReactor* reactor) override;
+  void OnUnobservedError(const MethodInfo& method, const absl::Status& status) override
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  // With `try_to_connect` the channel begins to look for a server if it does not yet.
+  ChannelState GetState(bool try_to_connect);
+  // Looks for a server, whatever it offers; false if there is none by `deadline`. Blocks.
+  bool WaitForConnected(absl::Time deadline);
 
   // The spool's path.
   const std::string& path() const { return path_; }
@@ -88,13 +144,37 @@ class Channel final : public ChannelInterface, public std::enable_shared_from_th
                          const google::protobuf::MessageLite* request, size_t* size) const;
   std::shared_ptr<client::StreamCall> MakeCall(const MethodInfo& method, ClientContext* context,
                                                const google::protobuf::MessageLite* request,
-                                               google::protobuf::MessageLite* reply) const;
+                                               google::protobuf::MessageLite* reply);
+
+  friend class client::RetryingCall;
+  friend class client::HedgedCall;
+
+  // One attempt, on this thread.
+  absl::Status UnaryOnce(const MethodInfo& method, ClientContext* context,
+                         const client::CallSettings& settings,
+                         const google::protobuf::MessageLite& request, size_t size,
+                         google::protobuf::MessageLite* reply);
+  absl::Status UnaryWithRetries(const MethodInfo& method, ClientContext* context,
+                                client::CallSettings settings, const RetryPolicy& policy,
+                                const google::protobuf::MessageLite& request, size_t size,
+                                google::protobuf::MessageLite* reply);
+  std::optional<RetryPolicy> RetryPolicyOf(const MethodInfo& method) const;
+  std::optional<HedgingPolicy> HedgingPolicyOf(const MethodInfo& method) const;
+  // Takes a place for a call; an error says why there is none.
+  absl::Status TakePlace(const MethodInfo& method, ClientContext* context,
+                         const client::CallSettings& settings);
+  absl::Status TakeUnobservedError() ABSL_LOCKS_EXCLUDED(mu_);
 
   const std::string path_;
   const ChannelOptions options_;
+  const std::unique_ptr<client::RetryThrottle> throttle_;
+  const std::unique_ptr<client::CallLimit> limit_;
   const std::unique_ptr<exec::TimerQueue> timers_;
   const std::unique_ptr<client::SessionPool> pool_;
   const std::unique_ptr<client::CallResources> resources_;
+  std::atomic<bool> has_unobserved_{false};
+  absl::Mutex mu_;
+  absl::Status unobserved_ ABSL_GUARDED_BY(mu_);
 };
 
 // The channel to the spool at `address`: "spool:/path", a plain path, or empty for $SPOOLRPC_DIR or

@@ -51,6 +51,8 @@ struct ClientCall {
   os::Nanos deadline = os::kNever;
   os::Nanos ack_deadline = os::kNever;
 
+  int previous_attempts = 0;
+
   CallObserver* observer = nullptr;  // null: a unary call whose caller waits for it
   // Nobody waits for it on a thread of its own: the session has to read.
   bool async = false;

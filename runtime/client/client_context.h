@@ -35,6 +35,11 @@ class ClientContext {
   // How long the call may remain unacknowledged by any server.
   void set_ack_timeout(absl::Duration timeout) { ack_timeout_ = timeout; }
 
+  // What happens while no server is there. Not set: the call waits for one up to the ack timeout.
+  // True: up to its deadline, and the ack timeout begins when there is one. False: it fails as soon
+  // as it is known that there is none.
+  void set_wait_for_ready(bool wait) { wait_for_ready_ = wait; }
+
   // Sent with the call. Keys: [a-z0-9_.-]+; a key that ends in "-bin" takes any bytes, others
   // printable ASCII. What breaks the rules ends the call with INVALID_ARGUMENT.
   void AddMetadata(const std::string& key, const std::string& value) {
@@ -71,6 +76,7 @@ class ClientContext {
 
   std::optional<absl::Duration> timeout_;
   std::optional<absl::Duration> ack_timeout_;
+  std::optional<bool> wait_for_ready_;
   Compression compression_ = Compression::kDefault;
   Metadata metadata_;
   std::function<void()> on_acknowledged_;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "spoolrpc/client/retry_policy.h"
 #include "spoolrpc/compress/message_codec.h"
 #include "spoolrpc/rpc/call_header.h"
 #include "spoolrpc/rpc/error.h"
@@ -71,6 +72,7 @@ ClientSession::~ClientSession() {
 }
 
 bool ClientSession::Offers(absl::string_view service) const {
+  if (service.empty()) return true;
   for (const auto& offered : server_.record->services()) {
     if (offered.name() == service) return true;
   }
@@ -80,21 +82,20 @@ bool ClientSession::Offers(absl::string_view service) const {
 // ---------------------------------------------------------------- a call
 
 void ClientSession::Run(ClientCall* call) {
+  if (!Begin(call)) return;
+  Wait(call, 0);
+  ParseReply(call);
+}
+
+bool ClientSession::Begin(ClientCall* call) {
   if (call->request_size > max_request_size_) {
     call->status =
         rpc::TransportError(absl::StatusCode::kResourceExhausted, ErrorInfo::MESSAGE_TOO_LARGE,
                             absl::StrCat("the request has ", call->request_size,
                                          " bytes, the server accepts ", max_request_size_),
                             false, call->method->full_name);
-    return;
+    return false;
   }
-  call->context.SetPeer(peer_);
-  if (!Start(call)) return;
-  Wait(call, 0);
-  ParseReply(call);
-}
-
-bool ClientSession::Begin(ClientCall* call) {
   call->context.SetPeer(peer_);
   return Start(call);
 }
@@ -159,6 +160,11 @@ bool ClientSession::Start(ClientCall* call) {
   header.set_waited_ns(std::max<os::Nanos>(0, now - call->began));
   if (!call->context.metadata().empty()) {
     rpc::EncodeMetadata(call->context.metadata(), header.mutable_metadata());
+  }
+  if (call->previous_attempts > 0) {
+    wire::Metadata* const attempts = header.add_metadata();
+    attempts->set_key(kPreviousAttemptsKey);
+    attempts->set_value(absl::StrCat(call->previous_attempts));
   }
   header.set_kind(static_cast<wire::MethodKind>(call->method->kind));
   // Compressed if that makes it smaller.

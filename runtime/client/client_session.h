@@ -60,6 +60,7 @@ class ClientSession final : public link::Pollable,
   // False once it takes no more calls: it has ended, or its server drains.
   bool takes_calls() const { return usable() && !draining_.load(std::memory_order_acquire); }
   const std::string& peer() const { return peer_; }
+  int open_calls() const { return open_.load(std::memory_order_relaxed); }
 
   // Sends the call and waits until it has ended; `call` says how. Blocks until its deadline at
   // most.

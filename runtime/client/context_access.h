@@ -21,6 +21,7 @@ class ContextAccess {
 
   std::optional<absl::Duration> timeout() const { return context_->timeout_; }
   std::optional<absl::Duration> ack_timeout() const { return context_->ack_timeout_; }
+  std::optional<bool> wait_for_ready() const { return context_->wait_for_ready_; }
   Compression compression() const { return context_->compression_; }
   void SetReplyCompressed(bool compressed) {
     context_->reply_compressed_.store(compressed, std::memory_order_relaxed);
@@ -32,6 +33,8 @@ class ContextAccess {
     if (context_->acknowledged_.exchange(true, std::memory_order_acq_rel)) return;
     if (context_->on_acknowledged_) context_->on_acknowledged_();
   }
+  const Metadata& trailing_metadata() const { return context_->trailing_metadata_; }
+  bool acknowledged() const { return context_->acknowledged(); }
   void SetInitialMetadata(Metadata initial) { context_->initial_metadata_ = std::move(initial); }
   void SetTrailingMetadata(Metadata trailing) {
     context_->trailing_metadata_ = std::move(trailing);

@@ -74,28 +74,62 @@ void SessionPool::StartThread() {
   thread_ = std::thread([this] { Run(); });
 }
 
-std::shared_ptr<ClientSession> SessionPool::Pick(absl::string_view service) {
+std::shared_ptr<ClientSession> SessionPool::Pick(absl::string_view service,
+                                                 const std::vector<std::string>& avoid) {
+  const std::shared_ptr<ClientSession>* best = nullptr;
+  bool best_avoided = false;
+  const size_t first = options_.balancing == Balancing::kPickFirst ? 0 : turn_++;
   for (size_t i = 0; i < sessions_.size(); ++i) {
-    const auto& session = sessions_[turn_++ % sessions_.size()];
-    if (session->takes_calls() && session->Offers(service)) {
-      ++picks_;
-      return session;
+    const auto& session = sessions_[(first + i) % sessions_.size()];
+    if (!session->takes_calls() || !session->Offers(service)) continue;
+    const bool avoided = std::find(avoid.begin(), avoid.end(), session->server().id) != avoid.end();
+    const bool better =
+        best == nullptr || (best_avoided && !avoided) ||
+        (best_avoided == avoided && options_.balancing == Balancing::kLeastInFlight &&
+         session->open_calls() < (*best)->open_calls());
+    if (better) {
+      best = &session;
+      best_avoided = avoided;
     }
+    if (!best_avoided && options_.balancing != Balancing::kLeastInFlight) break;
   }
-  return nullptr;
+  if (best == nullptr) return nullptr;
+  ++picks_;
+  return *best;
 }
 
-std::shared_ptr<ClientSession> SessionPool::TryGet(absl::string_view service) {
+std::shared_ptr<ClientSession> SessionPool::TryGet(absl::string_view service,
+                                                   const std::vector<std::string>& avoid) {
   absl::MutexLock lock(&mu_);
-  return Pick(service);
+  return Pick(service, avoid);
+}
+
+ChannelState SessionPool::state() const {
+  absl::MutexLock lock(&mu_);
+  for (const auto& session : sessions_) {
+    if (session->takes_calls()) return ChannelState::kReady;
+  }
+  if (!started_ || (waiting_.empty() && connecting_ == 0)) return ChannelState::kIdle;
+  return scans_ < 2 || connecting_ > 0 ? ChannelState::kConnecting
+                                       : ChannelState::kTransientFailure;
+}
+
+void SessionPool::NoteScan(bool whole) {
+  absl::MutexLock lock(&mu_);
+  scans_ += whole;
+  connecting_ = pending_.size();
+  changed_.SignalAll();
+  ServeWaiters(absl::OkStatus());
 }
 
 absl::StatusOr<std::shared_ptr<ClientSession>> SessionPool::Get(
-    absl::string_view service, os::Nanos deadline, const std::function<bool()>& cancelled) {
+    absl::string_view service, os::Nanos deadline, bool fail_fast,
+    const std::function<bool()>& cancelled) {
   absl::MutexLock lock(&mu_);
   if (auto session = Pick(service)) return session;
   const auto waiting = Want(service);
   const uint64_t failures = failures_;
+  const uint64_t scans = scans_;
   absl::StatusOr<std::shared_ptr<ClientSession>> result = absl::DeadlineExceededError("");
   for (;;) {
     if (auto session = Pick(service)) {
@@ -111,7 +145,7 @@ absl::StatusOr<std::shared_ptr<ClientSession>> SessionPool::Get(
       break;
     }
     const os::Nanos now = env_.clock->Now();
-    if (now >= deadline) {
+    if (now >= deadline || (fail_fast && NobodyThere(scans))) {
       result = absl::DeadlineExceededError(situation_);
       break;
     }
@@ -129,10 +163,10 @@ std::multiset<std::string>::iterator SessionPool::Want(absl::string_view service
   return waiting;
 }
 
-uint64_t SessionPool::GetAsync(absl::string_view service, FoundFn found) {
+uint64_t SessionPool::GetAsync(absl::string_view service, bool fail_fast, FoundFn found) {
   absl::MutexLock lock(&mu_);
   const uint64_t id = ++last_waiter_;
-  waiters_.emplace(id, Waiter{Want(service), std::move(found)});
+  waiters_.emplace(id, Waiter{Want(service), fail_fast, scans_, std::move(found)});
   ServeWaiters(absl::OkStatus());
   return id;
 }
@@ -163,6 +197,8 @@ void SessionPool::ServeWaiters(const absl::Status& status) {
       result = status;
     } else if (auto session = Pick(*it->second.waiting)) {
       result = std::move(session);
+    } else if (it->second.fail_fast && NobodyThere(it->second.scans)) {
+      result = absl::DeadlineExceededError(situation_);
     } else {
       ++it;
       continue;
@@ -249,6 +285,7 @@ os::Nanos SessionPool::Step() {
   }
   if (!used.empty() && now >= next_scan_) {
     Scan(now, used);
+    NoteScan(/*whole=*/true);
     const bool network = spool_ == nullptr || spool_->network();
     const os::Nanos after = env_.clock->Now();
     if (!missing.empty()) {
@@ -262,6 +299,7 @@ os::Nanos SessionPool::Step() {
   for (size_t i = 0; i < pending_.size();) {
     if (env_.clock->Now() >= pending_[i]->next_look && LookAt(pending_[i].get(), now)) {
       pending_.erase(pending_.begin() + i);
+      NoteScan(/*whole=*/false);
       continue;
     }
     next = std::min({next, pending_[i]->next_look, pending_[i]->touch_at});
@@ -353,7 +391,7 @@ void SessionPool::Scan(os::Nanos now, const std::set<std::string>& wanted) {
   for (const spool::ServerEntry& server : found) {
     bool offers = false;
     for (const auto& service : server.record->services()) {
-      offers = offers || wanted.count(service.name()) > 0;
+      offers = offers || wanted.count(service.name()) > 0 || wanted.count("") > 0;
     }
     if (server.liveness == os::Liveness::kDead) {
       ++dead;

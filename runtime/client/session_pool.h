@@ -28,13 +28,18 @@ class SessionPool {
   // Closes all sessions.
   ~SessionPool();
 
-  // A session with a server that offers `service`, in turn if there are several; null if there is
-  // none at the moment.
-  std::shared_ptr<ClientSession> TryGet(absl::string_view service) ABSL_LOCKS_EXCLUDED(mu_);
+  // A session with a server that offers `service`, chosen as the channel says if there are several,
+  // with none in `avoid` (server ids) if there are others; null if there is none at the moment. The
+  // service "" is any.
+  std::shared_ptr<ClientSession> TryGet(absl::string_view service,
+                                        const std::vector<std::string>& avoid = {})
+      ABSL_LOCKS_EXCLUDED(mu_);
   // A session with a server that offers `service`, in turn if there are several. Waits for one
   // until `deadline`: then DEADLINE_EXCEEDED, whose message says what was found instead. Any other
-  // error says at once why the spool cannot be used.
+  // error says at once why the spool cannot be used. With `fail_fast` it is DEADLINE_EXCEEDED also
+  // as soon as a look for servers has found none.
   absl::StatusOr<std::shared_ptr<ClientSession>> Get(absl::string_view service, os::Nanos deadline,
+                                                     bool fail_fast,
                                                      const std::function<bool()>& cancelled)
       ABSL_LOCKS_EXCLUDED(mu_);
   // Wakes those who wait in Get(), to look whether they were cancelled.
@@ -43,9 +48,11 @@ class SessionPool {
   using FoundFn = std::function<void(absl::StatusOr<std::shared_ptr<ClientSession>>)>;
   // As Get(), without waiting and without a deadline: `found` is called on a thread of the runtime,
   // later, unless CancelWait() of the number that this returns, which is never 0, comes before.
-  uint64_t GetAsync(absl::string_view service, FoundFn found) ABSL_LOCKS_EXCLUDED(mu_);
+  uint64_t GetAsync(absl::string_view service, bool fail_fast, FoundFn found)
+      ABSL_LOCKS_EXCLUDED(mu_);
   // True: `found` was not called and will not be.
   bool CancelWait(uint64_t wait) ABSL_LOCKS_EXCLUDED(mu_);
+  ChannelState state() const ABSL_LOCKS_EXCLUDED(mu_);
   // What the last look for servers found, for messages.
   std::string situation() const ABSL_LOCKS_EXCLUDED(mu_);
   // True if it found live servers, and none of them offers `service`.
@@ -66,6 +73,8 @@ class SessionPool {
   // One who waits in GetAsync().
   struct Waiter {
     std::multiset<std::string>::iterator waiting;
+    bool fail_fast;
+    uint64_t scans;  // when it came
     FoundFn found;
   };
 
@@ -76,7 +85,15 @@ class SessionPool {
   // Gives what there is to those who wait in GetAsync(); an error to all of them.
   void ServeWaiters(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Run() ABSL_LOCKS_EXCLUDED(mu_);
-  std::shared_ptr<ClientSession> Pick(absl::string_view service) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::shared_ptr<ClientSession> Pick(absl::string_view service,
+                                      const std::vector<std::string>& avoid = {})
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // A whole look for servers since `scans` has found none that may still accept.
+  bool NobodyThere(uint64_t scans) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return scans_ >= scans + 2 && connecting_ == 0;
+  }
+  // After what may have changed the above.
+  void NoteScan(bool whole) ABSL_LOCKS_EXCLUDED(mu_);
 
   // What follows belongs to the pool's thread.
   os::Nanos Step();
@@ -102,6 +119,8 @@ class SessionPool {
   absl::CondVar changed_;
   std::vector<std::shared_ptr<ClientSession>> sessions_ ABSL_GUARDED_BY(mu_);
   size_t turn_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t scans_ ABSL_GUARDED_BY(mu_) = 0;     // looks for servers
+  size_t connecting_ ABSL_GUARDED_BY(mu_) = 0;  // sessions that wait for acceptance
   uint64_t picks_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t picks_seen_ ABSL_GUARDED_BY(mu_) = 0;             // at the last scan
   std::multiset<std::string> waiting_ ABSL_GUARDED_BY(mu_);  // services that callers wait for

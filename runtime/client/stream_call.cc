@@ -53,6 +53,12 @@ absl::Status NoSession(const absl::Status& status, const MethodInfo& method,
       method.full_name, path);
 }
 
+os::Nanos AckDeadline(const CallSettings& settings, os::Nanos now) {
+  // Who waits for a server for longer begins to count when there is one.
+  if (settings.connect_deadline <= settings.ack_deadline) return settings.ack_deadline;
+  return os::After(now, absl::Nanoseconds(settings.ack_timeout));
+}
+
 StreamCall::StreamCall(const CallResources* resources, const MethodInfo& method,
                        ClientContext* context, const CallSettings& settings,
                        const google::protobuf::MessageLite* request,
@@ -76,8 +82,14 @@ void StreamCall::End(absl::Status status) {
   state_ = State::kEnded;
   status_ = std::move(status);
   replay_.clear();
+  if (limit_ != nullptr) limit_->Release();
   changed_.SignalAll();
   Schedule();
+}
+
+std::string StreamCall::server_id() const {
+  absl::MutexLock lock(&mu_);
+  return session_ == nullptr ? "" : session_->server().id;
 }
 
 void StreamCall::FailWith(absl::Status status) {
@@ -94,7 +106,8 @@ bool StreamCall::BeginOn(std::shared_ptr<ClientSession> session) {
   attempt->max_reply_size = resources_->max_receive_size;
   attempt->began = settings_.began;
   attempt->deadline = settings_.deadline;
-  attempt->ack_deadline = settings_.ack_deadline;
+  attempt->ack_deadline = AckDeadline(settings_, resources_->clock->Now());
+  attempt->previous_attempts = settings_.previous_attempts;
   attempt->compression = settings_.compression;
   attempt->observer = this;
   attempt->async = async();
@@ -134,11 +147,12 @@ void StreamCall::Connect() {
   const absl::string_view service = ServiceOf(method_->full_name);
   const os::Clock* const clock = resources_->clock;
   for (;;) {
-    absl::StatusOr<std::shared_ptr<ClientSession>> found = resources_->pool->TryGet(service);
+    absl::StatusOr<std::shared_ptr<ClientSession>> found =
+        resources_->pool->TryGet(service, settings_.avoid);
     if (access().cancelled()) {
       found = absl::CancelledError("");
     } else if (*found == nullptr) {
-      found = resources_->pool->Get(service, std::min(settings_.deadline, settings_.ack_deadline),
+      found = resources_->pool->Get(service, settings_.connect_deadline, settings_.fail_fast,
                                     [this] { return access().cancelled(); });
     }
     if (!found.ok()) {
@@ -158,7 +172,7 @@ void StreamCall::ConnectAsync() {
       End(NoSession(absl::CancelledError(""), *method_, settings_, settings_.began, *resources_));
       return;
     }
-    std::shared_ptr<ClientSession> session = resources_->pool->TryGet(service);
+    std::shared_ptr<ClientSession> session = resources_->pool->TryGet(service, settings_.avoid);
     if (session == nullptr) break;
     if (BeginOn(std::move(session))) return;
   }
@@ -167,7 +181,7 @@ void StreamCall::ConnectAsync() {
   if (state_ != State::kConnecting) return;
   // Called on a thread of the runtime, later.
   wait_ = resources_->pool->GetAsync(
-      service, [self](absl::StatusOr<std::shared_ptr<ClientSession>> found) {
+      service, settings_.fail_fast, [self](absl::StatusOr<std::shared_ptr<ClientSession>> found) {
         {
           absl::MutexLock inner(&self->mu_);
           self->wait_ = 0;
@@ -586,8 +600,10 @@ void StreamCall::StartCall() {
 void StreamCall::ArmTimer() {
   const bool acknowledged =
       attempt_ != nullptr && attempt_->acknowledged.load(std::memory_order_acquire);
-  const os::Nanos until =
-      acknowledged ? settings_.deadline : std::min(settings_.deadline, settings_.ack_deadline);
+  const os::Nanos until = acknowledged ? settings_.deadline
+                          : attempt_ != nullptr
+                              ? std::min(settings_.deadline, attempt_->ack_deadline)
+                              : std::min(settings_.deadline, settings_.connect_deadline);
   if (until == os::kNever) return;
   const std::weak_ptr<CallObserver> weak = weak_from_this();
   timer_ = resources_->timers->At(until, [weak] {

@@ -13,6 +13,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "spoolrpc/client/call_limit.h"
 #include "spoolrpc/client/channel_interface.h"
 #include "spoolrpc/client/client_call.h"
 #include "spoolrpc/client/client_session.h"
@@ -36,12 +37,22 @@ struct CallSettings {
   os::Nanos began = 0;
   os::Nanos deadline = os::kNever;
   os::Nanos ack_deadline = os::kNever;
+  os::Nanos ack_timeout = os::kNever;
+  // Until when, and how, it waits for a server.
+  os::Nanos connect_deadline = os::kNever;
+  bool fail_fast = false;
   Compression compression = Compression::kNone;
+  // Of calls that are sent again: how often before, and which servers others are preferred to.
+  int previous_attempts = 0;
+  std::vector<std::string> avoid;
 };
 
 // The error of a call that has found no session until `now`. Takes the pool's lock.
 absl::Status NoSession(const absl::Status& status, const MethodInfo& method,
                        const CallSettings& settings, os::Nanos now, const CallResources& resources);
+
+// When an attempt that begins now has to be acknowledged.
+os::Nanos AckDeadline(const CallSettings& settings, os::Nanos now);
 
 // Thread-safe. Owned by shared_ptr. One of two kinds: *blocking*, driven by the threads that wait
 // in it; or *asynchronous*, with a reactor or a callback, driven by threads of the runtime; it then
@@ -64,6 +75,12 @@ class StreamCall final : public CallObserver, public AsyncClientCall {
   absl::Status Finish() ABSL_LOCKS_EXCLUDED(mu_);
   // Cancels the call if it has not ended. Afterwards it uses no session any more.
   void Abandon() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Gives its place back there when it ends.
+  void set_limit(CallLimit* limit) { limit_ = limit; }
+
+  // The id of the server that it is with; empty if with none.
+  std::string server_id() const ABSL_LOCKS_EXCLUDED(mu_);
 
   // --- Asynchronous. `keep` is released when the end has been told.
   void BindReactor(ClientReactor* reactor, std::shared_ptr<void> keep);
@@ -149,13 +166,14 @@ class StreamCall final : public CallObserver, public AsyncClientCall {
   size_t request_size_ = 0;
   bool hooked_ = false;  // into the context's TryCancel()
 
+  CallLimit* limit_ = nullptr;
   bool async_ = false;  // constant once it has begun
   ClientReactor* reactor_ = nullptr;
   std::function<void(absl::Status)> callback_;
   std::shared_ptr<void> keep_;        // the channel, usually
   std::shared_ptr<StreamCall> self_;  // while it is asynchronous and has not ended
 
-  absl::Mutex mu_;
+  mutable absl::Mutex mu_;
   absl::CondVar changed_;  // state_, for blocking calls
   State state_ ABSL_GUARDED_BY(mu_) = State::kIdle;
   absl::Status status_ ABSL_GUARDED_BY(mu_);

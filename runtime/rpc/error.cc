@@ -105,6 +105,13 @@ void AddDetail(absl::Status* status, const google::protobuf::Message& detail) {
   AddAny(status, any);
 }
 
+void rpc::MarkMayHaveExecuted(absl::Status* status) {
+  auto info = GetErrorInfo(*status);
+  if (!info.has_value() || info->may_have_executed()) return;
+  info->set_may_have_executed(true);
+  status->SetPayload(kErrorInfoUrl, absl::Cord(info->SerializeAsString()));
+}
+
 void rpc::AddRetryInfo(absl::Status* status, absl::Duration delay) {
   google::protobuf::Duration proto;
   const timespec time = absl::ToTimespec(delay);

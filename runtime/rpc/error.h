@@ -56,6 +56,9 @@ absl::Status TransportErrorFrom(const absl::Status& cause, ErrorInfo::Reason rea
 // own copy of google/rpc/error_details.proto.)
 void AddRetryInfo(absl::Status* status, absl::Duration delay);
 
+// The call may have been executed, whatever its last attempt says: an earlier one may have been.
+void MarkMayHaveExecuted(absl::Status* status);
+
 // `text` with every byte that is not part of valid UTF-8 replaced by '?': protobuf's strings take
 // nothing else, while statuses and paths hold any bytes.
 std::string ToUtf8(absl::string_view text);
