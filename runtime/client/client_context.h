@@ -24,6 +24,7 @@ class ContextAccess;
 class ClientContext {
  public:
   ClientContext() = default;
+  virtual ~ClientContext() = default;
   ClientContext(const ClientContext&) = delete;
   ClientContext& operator=(const ClientContext&) = delete;
 

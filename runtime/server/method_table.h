@@ -11,6 +11,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "spoolrpc/os/clock.h"
+#include "spoolrpc/server/intercepted_handler.h"
 #include "spoolrpc/server/service.h"
 
 namespace spoolrpc::server {
@@ -52,8 +53,9 @@ class MethodEntry {
 // Built before the server starts, then constant.
 class MethodTable {
  public:
-  // `service` must outlive the table. ALREADY_EXISTS if it was added before.
-  absl::Status Add(const Service* service);
+  // `service` must outlive the table. ALREADY_EXISTS if it was added before. Calls pass
+  // `interceptors` on their way to it.
+  absl::Status Add(const Service* service, const InterceptorFactories& interceptors = {});
 
   // Null if there is no such method.
   MethodEntry* Find(absl::string_view full_name) const {
@@ -71,6 +73,7 @@ class MethodTable {
  private:
   std::vector<const Service*> services_;
   std::set<std::string> names_;
+  std::vector<std::unique_ptr<MethodHandler>> intercepted_;
   absl::flat_hash_map<std::string, std::unique_ptr<MethodEntry>> methods_;
 };
 

@@ -68,6 +68,11 @@ ServerBuilder& ServerBuilder::set_compression(Compression compression) {
   return *this;
 }
 
+ServerBuilder& ServerBuilder::AddInterceptor(std::shared_ptr<ServerInterceptorFactory> factory) {
+  interceptors_.push_back(std::move(factory));
+  return *this;
+}
+
 ServerBuilder& ServerBuilder::set_log_level(LogLevel level) {
   log_level_ = level;
   return *this;
@@ -132,7 +137,7 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
   server->methods_ = std::make_unique<server::MethodTable>();
   for (Service* const service : services_) {
     if (service == nullptr) return absl::InvalidArgumentError("ServerBuilder: a null service");
-    if (absl::Status s = server->methods_->Add(service); !s.ok()) return s;
+    if (absl::Status s = server->methods_->Add(service, interceptors_); !s.ok()) return s;
   }
   for (const auto& [name, workers] : concurrencies_) {
     server::MethodEntry* const method = server->methods_->Find(name);

@@ -13,6 +13,7 @@
 #include "spoolrpc/os/environment.h"
 #include "spoolrpc/server/log_sink.h"
 #include "spoolrpc/server/server.h"
+#include "spoolrpc/server/server_interceptor.h"
 #include "spoolrpc/server/service.h"
 #include "spoolrpc/spool/spool.h"
 #include "spoolrpc/wait/poll_schedule.h"
@@ -51,6 +52,9 @@ class ServerBuilder {
   // How messages are sent that become smaller by it, where neither method nor handler says so.
   ServerBuilder& set_compression(Compression compression);
 
+  // Every call passes the interceptors that `factory` makes, in the order in which they were added.
+  ServerBuilder& AddInterceptor(std::shared_ptr<ServerInterceptorFactory> factory);
+
   ServerBuilder& set_log_level(LogLevel level);
   // Messages go there instead of to the spool's log file and stderr. Must outlive the server.
   ServerBuilder& set_log_sink(LogSink* sink);
@@ -71,6 +75,7 @@ class ServerBuilder {
  private:
   std::vector<std::string> addresses_;
   std::vector<Service*> services_;
+  std::vector<std::shared_ptr<ServerInterceptorFactory>> interceptors_;
   int workers_ = 0;
   size_t max_queued_ = 10000;
   int max_streams_ = 1000;

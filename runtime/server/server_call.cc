@@ -90,7 +90,7 @@ void ServerCall::EndHandler(absl::Status status) {
   status_ = std::move(status);
   {
     absl::MutexLock lock(&context_.mu_);
-    context_.on_cancel_ = nullptr;
+    context_.on_cancel_.clear();
     context_.watch_deadline_ = nullptr;
   }
   CheckResult();
@@ -156,13 +156,13 @@ void ServerCall::Override(absl::Status status, int32_t reason) {
 
 void ServerCall::Cancel() {
   if (context_.cancelled_.exchange(true, std::memory_order_acq_rel)) return;
-  std::function<void()> callback;
+  std::vector<std::function<void()>> callbacks;
   {
     absl::MutexLock lock(&context_.mu_);
-    callback.swap(context_.on_cancel_);
+    callbacks.swap(context_.on_cancel_);
   }
   // Not here: whoever cancels may hold locks.
-  if (callback != nullptr) session_->host()->RunReaction(std::move(callback));
+  for (auto& callback : callbacks) session_->host()->RunReaction(std::move(callback));
   absl::MutexLock lock(&mu_);
   changed_.SignalAll();
   Schedule();

@@ -7,7 +7,7 @@ void ServerContext::NotifyOnCancel(std::function<void()> callback) {
   {
     absl::MutexLock lock(&mu_);
     if (!IsCancelled()) {
-      on_cancel_ = std::move(callback);
+      on_cancel_.push_back(std::exchange(callback, nullptr));
       watch.swap(watch_deadline_);
     }
   }

@@ -46,7 +46,7 @@ class ServerContext {
 
   // Has `callback` called once, on a thread of the server, when nobody waits for the reply any
   // more; at once if that is so already. Not after the handler has returned (of a reactor: after
-  // its OnDone()). Must not block. A second callback takes the first one's place.
+  // its OnDone()). Must not block. May be called several times.
   void NotifyOnCancel(std::function<void()> callback) ABSL_LOCKS_EXCLUDED(mu_);
   // Cancels the call from this side: reads and writes fail, those that wait too, and the call ends
   // with CANCELLED, whatever the handler returns. Thread-safe; does not block.
@@ -94,7 +94,7 @@ class ServerContext {
   std::function<void()> cancel_;
 
   absl::Mutex mu_;
-  std::function<void()> on_cancel_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::function<void()>> on_cancel_ ABSL_GUARDED_BY(mu_);
   // Arranges that a deadline that passes is told.
   std::function<void()> watch_deadline_ ABSL_GUARDED_BY(mu_);
 };
