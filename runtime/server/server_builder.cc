@@ -139,6 +139,13 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
     if (service == nullptr) return absl::InvalidArgumentError("ServerBuilder: a null service");
     if (absl::Status s = server->methods_->Add(service, interceptors_); !s.ok()) return s;
   }
+  for (const server::MethodEntry* const method : server->methods_->All()) {
+    if (method->info().isolation == Isolation::kNone) continue;
+    // Better no server than one whose handlers are less apart than their .proto file says.
+    return absl::UnimplementedError(absl::StrCat(
+        method->info().full_name,
+        ": `isolation: PROCESS` is not there yet in this release; take it out of the .proto file"));
+  }
   for (const auto& [name, workers] : concurrencies_) {
     server::MethodEntry* const method = server->methods_->Find(name);
     if (method == nullptr) {
