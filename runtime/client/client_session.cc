@@ -324,12 +324,13 @@ void ClientSession::Lead(ClientCall* call, uint32_t version) {
 void ClientSession::ReadForAsyncCalls() {
   bool force = false;
   for (;;) {
+    // Before the look at stopping_, whose setter wakes the bell afterwards.
+    const uint32_t seen = own_bell_->counter();
     {
       absl::MutexLock lock(&mu_);
       while (!stopping_ && (async_open_ == 0 || !usable())) async_changed_.Wait(&mu_);
       if (stopping_) return;
     }
-    const uint32_t seen = own_bell_->counter();
     if (!link_->TryBeginPoll()) {
       // A caller reads, and for these calls too. Bounded, in case that he leaves just now.
       absl::MutexLock lock(&mu_);

@@ -73,7 +73,11 @@ StreamCall::StreamCall(const CallResources* resources, const MethodInfo& method,
   half_closed_ = !ClientStreams(method);
 }
 
-StreamCall::~StreamCall() = default;
+StreamCall::~StreamCall() {
+  absl::MutexLock lock(&mu_);
+  // It never began.
+  if (limit_ != nullptr && state_ != State::kEnded) limit_->Release();
+}
 
 // ---------------------------------------------------------------- attempts
 
