@@ -70,14 +70,22 @@ void RetryingCall::OnEnd(absl::Status status) {
   }
   access.SetInitialMetadata({});
   access.SetTrailingMetadata({});
-  access.SetCancelHook([self = shared_from_this()] { self->Cancel(); });
+  const std::weak_ptr<RetryingCall> weak = weak_from_this();
+  access.SetCancelHook([weak] {
+    if (const auto self = weak.lock()) self->Cancel();
+  });
   absl::MutexLock lock(&mu_);
-  timer_ = channel_->timers_->At(os::After(now, *delay), [self = shared_from_this()] {
-    exec::ThreadPool::Shared()->Run([self] {
+  self_ = shared_from_this();
+  timer_ = channel_->timers_->At(os::After(now, *delay), [weak] {
+    auto self = weak.lock();
+    if (self == nullptr) return;
+    exec::ThreadPool::Shared()->Run([self = std::move(self)] {
+      std::shared_ptr<RetryingCall> paused;
       {
         absl::MutexLock inner(&self->mu_);
         if (self->timer_ == 0) return;  // it was cancelled meanwhile
         self->timer_ = 0;
+        paused.swap(self->self_);
       }
       self->Attempt();
     });
@@ -88,13 +96,15 @@ void RetryingCall::OnEnd(absl::Status status) {
 }
 
 void RetryingCall::Cancel() {
+  std::shared_ptr<RetryingCall> paused;
   {
     absl::MutexLock lock(&mu_);
     if (timer_ == 0) return;
     channel_->timers_->Cancel(timer_);
     timer_ = 0;
+    paused.swap(self_);
   }
-  exec::ThreadPool::Shared()->Run([self = shared_from_this()] {
+  exec::ThreadPool::Shared()->Run([self = std::move(paused)] {
     self->Finish(rpc::TransportError(absl::StatusCode::kCancelled, ErrorInfo::CANCELLED,
                                      "the caller cancelled the call",
                                      /*may_have_executed=*/true, self->method_.full_name));

@@ -52,6 +52,9 @@ class RetryingCall : public std::enable_shared_from_this<RetryingCall> {
 
   absl::Mutex mu_;
   exec::TimerQueue::Id timer_ ABSL_GUARDED_BY(mu_) = 0;
+  // During a pause. (Not held by the timer: the last reference to the channel, which owns the
+  // timers' thread, must not go there.)
+  std::shared_ptr<RetryingCall> self_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace spoolrpc::client

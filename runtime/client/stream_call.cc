@@ -133,10 +133,13 @@ bool StreamCall::BeginOn(std::shared_ptr<ClientSession> session) {
   bool flush = false;
   {
     absl::MutexLock lock(&mu_);
+    sent_ = 0;
     for (const Written& written : replay_) {
       SendNow(written);
       flush = true;
     }
+    // The server may have shown meanwhile that it has begun.
+    if (!replayable_) replay_.clear();
     state_ = State::kOpen;
     changed_.SignalAll();
     Schedule();  // what came meanwhile
@@ -283,7 +286,7 @@ void StreamCall::OnInitialMetadata(Metadata metadata) {
   absl::MutexLock lock(&mu_);
   initial_ = true;
   replayable_ = false;
-  replay_.clear();
+  if (state_ == State::kOpen) replay_.clear();
   Schedule();
 }
 

@@ -51,7 +51,7 @@ Dispatcher::Dispatcher(DispatcherOptions options)
       streams_(options_.max_streams, options_.max_queued,
                [this](const std::shared_ptr<ServerCall>& call) { RunAndFlush(call); }),
       reactions_(options_.workers),
-      after_reply_(std::make_unique<exec::ThreadPool>(1)) {
+      after_reply_(std::make_unique<AfterReply>()) {
   for (const MethodEntry* const method : options_.methods->All()) {
     if (method->concurrency() == 0) continue;
     pools_.emplace(method,
@@ -110,7 +110,7 @@ std::vector<Executor*> Dispatcher::Executors() {
 void Dispatcher::RunAndFlush(const std::shared_ptr<ServerCall>& call) {
   if (!RunCall(call)) return;
   call->session()->Flush();
-  call->AfterReply();
+  call->OnReplySent();
 }
 
 bool Dispatcher::RunCall(const std::shared_ptr<ServerCall>& call) {
@@ -175,7 +175,7 @@ void Dispatcher::RunBatch(std::vector<std::shared_ptr<ServerCall>> calls) {
   std::sort(sessions.begin(), sessions.end());
   sessions.erase(std::unique(sessions.begin(), sessions.end()), sessions.end());
   FlushAll(&sessions);
-  for (const auto& call : batch.calls()) call->AfterReply();
+  for (const auto& call : batch.calls()) call->OnReplySent();
 }
 
 Batcher* Dispatcher::BatcherFor(const MethodEntry* method) const {
@@ -362,7 +362,7 @@ void Dispatcher::RunReady(uint64_t term) {
     if (as_worker) executor_.EndInline();
     if (reply && call->has_work_after_reply()) {
       call->session()->Flush();
-      call->AfterReply();
+      call->OnReplySent();
       reply = false;
     }
     const os::Nanos now = env_.clock->Now();

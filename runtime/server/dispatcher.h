@@ -28,6 +28,7 @@
 #include "spoolrpc/exec/timer_queue.h"
 #include "spoolrpc/log/log_file.h"
 #include "spoolrpc/os/environment.h"
+#include "spoolrpc/server/after_reply.h"
 #include "spoolrpc/server/batcher.h"
 #include "spoolrpc/server/executor.h"
 #include "spoolrpc/server/method_table.h"
@@ -74,8 +75,7 @@ class Dispatcher {
   std::vector<std::shared_ptr<ServerCall>> TakeQueued();
   // Waits until no handler runs, and no reactor has a call; false if `deadline` comes first.
   bool WaitIdle(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mu_);
-  // Runs it after all that was given before.
-  void RunAfterReply(std::function<void()> work) { after_reply_->Run(std::move(work)); }
+  AfterReply* after_reply() { return after_reply_.get(); }
   // Runs what a reactor is told.
   void RunReaction(std::function<void()> reaction) { reactions_.Run(std::move(reaction)); }
   // Ends all threads; waits for the handlers that run.
@@ -120,7 +120,7 @@ class Dispatcher {
   // Of methods with batches.
   absl::flat_hash_map<const MethodEntry*, std::shared_ptr<Batcher>> batchers_;
   exec::ThreadPool reactions_;
-  std::unique_ptr<exec::ThreadPool> after_reply_;
+  std::unique_ptr<AfterReply> after_reply_;
   std::atomic<uint64_t> served_{0};
   std::atomic<bool> stopping_{false};
 

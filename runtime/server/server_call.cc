@@ -96,9 +96,13 @@ void ServerCall::EndHandler(absl::Status status) {
   CheckResult();
 }
 
-void ServerCall::AfterReply() {
-  for (auto& work : context_.after_reply_) session_->host()->RunAfterReply(std::move(work));
-  context_.after_reply_.clear();
+void ServerCall::TakePlaceAfterReply() {
+  if (context_.after_reply_.empty()) return;
+  after_reply_ = session_->host()->after_reply()->Take(std::move(context_.after_reply_));
+}
+
+void ServerCall::OnReplySent() {
+  if (after_reply_ != nullptr) session_->host()->after_reply()->SetReady(after_reply_);
 }
 
 void ServerCall::CheckResult() {
@@ -466,7 +470,7 @@ bool ServerCall::PumpOne() {
       CheckResult();
       session_->EndCall(shared_from_this());
       session_->Flush();
-      AfterReply();
+      OnReplySent();
       return true;
     case What::kDone:
       break;

@@ -16,6 +16,7 @@
 #include "spoolrpc/log/format.h"
 #include "spoolrpc/os/clock.h"
 #include "spoolrpc/rpc/reassembly.h"
+#include "spoolrpc/server/after_reply.h"
 #include "spoolrpc/server/method_table.h"
 #include "spoolrpc/server/server_context.h"
 #include "spoolrpc/server/server_reactor.h"
@@ -58,9 +59,11 @@ class ServerCall final : public ServerStream,
   // Starts the handler's reactor, which ends the call later; `done` is called when it has.
   void StartReactor(std::function<void()> done) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // The reply has been sent: what the handler wants done then is done soon.
-  void AfterReply();
-  bool has_work_after_reply() const { return !context_.after_reply_.empty(); }
+  // Before the reply is sent: takes a place for what the handler wants done after it.
+  void TakePlaceAfterReply();
+  // The reply has been sent: that is done soon.
+  void OnReplySent();
+  bool has_work_after_reply() const { return after_reply_ != nullptr; }
 
   // Nobody waits any more.
   void Cancel() ABSL_LOCKS_EXCLUDED(mu_);
@@ -148,6 +151,7 @@ class ServerCall final : public ServerStream,
   size_t reply_size_ = 0;
   int32_t reason_ = 0;
   std::atomic<bool> initial_sent_{false};
+  std::shared_ptr<AfterReply::Place> after_reply_;
 
   absl::Mutex mu_;
   absl::CondVar changed_;

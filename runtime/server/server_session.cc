@@ -562,6 +562,7 @@ ServerSession::Start ServerSession::CheckCall(const std::shared_ptr<ServerCall>&
 }
 
 void ServerSession::EndCall(const std::shared_ptr<ServerCall>& call) {
+  call->TakePlaceAfterReply();
   if (call->status().ok() && call->reply_size() > max_reply_size_) {
     call->FailReply(absl::ResourceExhaustedError(absl::StrCat(
                         call->method()->info().full_name, ": the reply has ", call->reply_size(),

@@ -16,6 +16,7 @@
 #include "spoolrpc/link/io_threads.h"
 #include "spoolrpc/link/session_link.h"
 #include "spoolrpc/rpc/reassembly.h"
+#include "spoolrpc/server/after_reply.h"
 #include "spoolrpc/server/method_table.h"
 #include "spoolrpc/server/server_call.h"
 #include "spoolrpc/spool/server_directory.h"
@@ -35,8 +36,7 @@ class SessionHost {
   virtual bool draining() const = 0;
   // Runs what a reactor is told, or another callback, on a thread of the server.
   virtual void RunReaction(std::function<void()> reaction) = 0;
-  // Runs it after all that was given before.
-  virtual void RunAfterReply(std::function<void()> work) = 0;
+  virtual AfterReply* after_reply() = 0;
   virtual exec::TimerQueue* timers() = 0;
   // What messages are sent as, where neither method nor handler says so.
   virtual Compression compression() const = 0;

@@ -110,10 +110,6 @@ void SpoolServer::RunReaction(std::function<void()> reaction) {
   dispatcher_->RunReaction(std::move(reaction));
 }
 
-void SpoolServer::RunAfterReply(std::function<void()> work) {
-  dispatcher_->RunAfterReply(std::move(work));
-}
-
 void SpoolServer::Warn(const std::string& message) {
   options_.log->Log(LogLevel::kWarning, message);
 }

@@ -66,7 +66,7 @@ class SpoolServer final : public SessionHost {
   void OnSessionEnded(ServerSession* session, bool client_gone) override;
   bool draining() const override { return draining_.load(std::memory_order_acquire); }
   void RunReaction(std::function<void()> reaction) override;
-  void RunAfterReply(std::function<void()> work) override;
+  AfterReply* after_reply() override { return dispatcher_->after_reply(); }
   exec::TimerQueue* timers() override { return &timers_; }
   Compression compression() const override { return options_.compression; }
   void Warn(const std::string& message) override;

@@ -64,6 +64,7 @@ TEST_P(ChannelTest, LeastInFlightAvoidsTheBusyOne) {
   Gate gate;
   ProbeService busy, idle;
   std::atomic<int> held{0};
+  std::deque<std::atomic<bool>> ended;
   busy.handler = [&](ServerContext*, const Text* request, Text* reply) {
     reply->set_text("busy");
     if (request->number() == 1) {
@@ -86,18 +87,20 @@ TEST_P(ChannelTest, LeastInFlightAvoidsTheBusyOne) {
     met.insert(CallOnce(stub.get()));
     return met.size() == 2;
   }));
+  // One after the other, until one is held.
   std::vector<std::thread> callers;
-  EXPECT_TRUE(Eventually([&] {
-    if (held > 0) return true;
+  while (held == 0) {
+    std::atomic<bool>& finished = ended.emplace_back(false);
     callers.emplace_back([&] {
       ClientContext context;
       Text request;
       request.set_number(1);
       Text reply;
       EXPECT_OK(stub->Run(&context, request, &reply));
+      finished = true;
     });
-    return false;
-  }));
+    ASSERT_TRUE(Eventually([&] { return finished || held > 0; }));
+  }
   for (int i = 0; i < 20; ++i) EXPECT_EQ(CallOnce(stub.get()), "idle");
   gate.Open();
   for (std::thread& caller : callers) caller.join();
