@@ -69,7 +69,10 @@ void ServerCall::WatchDeadline() {
   absl::MutexLock lock(&mu_);
   if (deadline_ == os::kNever || timer_ != 0) return;
   timer_ = session_->host()->timers()->At(deadline_, [weak] {
-    if (const auto self = weak.lock()) self->Cancel();
+    const auto self = weak.lock();
+    if (self == nullptr) return;
+    self->deadline_passed_.store(true, std::memory_order_release);
+    self->Cancel();
   });
 }
 
@@ -114,13 +117,14 @@ void ServerCall::CheckResult() {
       FailReply(override_, override_reason_);
     } else if (context_.try_cancel_.load(std::memory_order_acquire)) {
       status_ = absl::CancelledError(absl::StrCat(context_.method_, ": cancelled by the server"));
+    } else if (deadline_passed_.load(std::memory_order_acquire)) {
+      // Whatever the handler makes of being cancelled: the client may learn of this first.
+      status_ =
+          absl::DeadlineExceededError(absl::StrCat(context_.method_, ": the deadline passed"));
     } else if (status_.ok() && cancelled() && (client_streams() || server_streams())) {
       // Where the stream was broken off it looked to the handler as if it had ended: its OK is
       // about less than the client has sent, or wants.
-      status_ =
-          context_.deadline_ <= absl::Now()
-              ? absl::DeadlineExceededError(absl::StrCat(context_.method_, ": the deadline passed"))
-              : absl::CancelledError(absl::StrCat(context_.method_, ": cancelled"));
+      status_ = absl::CancelledError(absl::StrCat(context_.method_, ": cancelled"));
     }
   }
   if (!context_.initial_metadata_.empty() || !context_.trailing_metadata_.empty()) {

@@ -151,6 +151,7 @@ class ServerCall final : public ServerStream,
   size_t reply_size_ = 0;
   int32_t reason_ = 0;
   std::atomic<bool> initial_sent_{false};
+  std::atomic<bool> deadline_passed_{false};
   std::shared_ptr<AfterReply::Place> after_reply_;
 
   absl::Mutex mu_;
