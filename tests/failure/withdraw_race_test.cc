@@ -80,8 +80,11 @@ void Race(const std::string& parent, int rounds, Transport transport) {
   });
   int round = 0, accepted_count = 0;
   log::AlignedBuffer buffer(2 * 65536);
-  // How much later the client should begin, so that both win now and then; found on the way.
+  // How much later the client should begin, so that both win now and then; found on the way, in
+  // steps that grow while one side wins again and again.
   int64_t skew = 0;
+  int64_t step = 512;
+  bool last_accepted = false;
   for (int i = 0; i < rounds; ++i) {
     auto made = SessionDirectory::Create(spool, servers[0], kCapacity, kTerm);
     EXPECT_OK(made);
@@ -95,16 +98,19 @@ void Race(const std::string& parent, int rounds, Transport transport) {
     Spin(server_spins);
     auto accepted = server->Accept(id, ServerDirectory::kNoSlot, kCapacity, 1 << 20, &buffer);
     barrier.Meet(&round);
+    step = accepted.ok() == last_accepted ? std::min<int64_t>(step * 2, 1 << 20)
+                                          : std::max<int64_t>(step / 4, 512);
+    last_accepted = accepted.ok();
     if (accepted.ok()) {
       ++accepted_count;
-      skew -= 512;
+      skew -= step;
       EXPECT_OK(withdrawn);
       if (withdrawn.ok()) {
         EXPECT_EQ(withdrawn->verdict(), VerdictRecord::ACCEPTED) << "both believe to have won";
       }
       EXPECT_TRUE(os::StatPath(env.calls, session->paths().responses).ok());
     } else {
-      skew += 512;
+      skew += step;
       EXPECT_THAT(accepted, testing::HasCode(absl::StatusCode::kCancelled));
       EXPECT_OK(withdrawn);
       if (withdrawn.ok()) {
