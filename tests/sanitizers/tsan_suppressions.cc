@@ -7,6 +7,8 @@
 
 extern "C" const char* __tsan_default_suppressions() {
   return
+      // Abseil's deadlock detector keeps its graph under a lock of its own, which is not seen.
+      "race:absl::*::synchronization_internal::GraphCycles::*\n"
       // The last reference to a status's message or a cord's tree is dropped, and the memory freed,
       // inside Abseil; the counter that orders it after the other threads' reading is not seen.
       "race:absl::*::Status::UnrefNonInlined\n"
