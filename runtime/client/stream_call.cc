@@ -101,7 +101,7 @@ void StreamCall::FailWith(absl::Status status) {
   End(std::move(status));
 }
 
-bool StreamCall::BeginOn(std::shared_ptr<ClientSession> session) {
+bool StreamCall::BeginOn(const std::shared_ptr<ClientSession>& session) {
   auto owned = std::make_unique<ClientCall>(*method_, context_);
   ClientCall* const attempt = owned.get();
   attempt->request = request_;
@@ -167,7 +167,7 @@ void StreamCall::Connect() {
       End(NoSession(found.status(), *method_, settings_, clock->Now(), *resources_));
       return;
     }
-    if (BeginOn(*std::move(found))) return;
+    if (BeginOn(*found)) return;
   }
 }
 
@@ -181,7 +181,7 @@ void StreamCall::ConnectAsync() {
     }
     std::shared_ptr<ClientSession> session = resources_->pool->TryGet(service, settings_.avoid);
     if (session == nullptr) break;
-    if (BeginOn(std::move(session))) return;
+    if (BeginOn(session)) return;
   }
   auto self = std::static_pointer_cast<StreamCall>(shared_from_this());
   absl::MutexLock lock(&mu_);
@@ -198,7 +198,7 @@ void StreamCall::ConnectAsync() {
             return;
           }
         }
-        if (!self->BeginOn(*std::move(found))) self->ConnectAsync();
+        if (!self->BeginOn(*found)) self->ConnectAsync();
       });
 }
 

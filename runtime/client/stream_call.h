@@ -122,7 +122,7 @@ class StreamCall final : public CallObserver, public AsyncClientCall {
   bool async() const { return async_; }
   ContextAccess access() const { return ContextAccess(context_); }
   // Makes the next attempt, on `session`. False: it takes no calls any more, try another.
-  bool BeginOn(std::shared_ptr<ClientSession> session) ABSL_LOCKS_EXCLUDED(mu_);
+  bool BeginOn(const std::shared_ptr<ClientSession>& session) ABSL_LOCKS_EXCLUDED(mu_);
   // The attempt has ended: the call ends with it, or goes on elsewhere.
   void AfterAttempt() ABSL_LOCKS_EXCLUDED(mu_);
   // Looks for a session; blocks.

@@ -474,8 +474,8 @@ void ServerSession::Admit(std::shared_ptr<ServerCall> call, absl::string_view re
 
 // ---------------------------------------------------------------- calls
 
-void ServerSession::Open(uint64_t id, std::shared_ptr<ServerCall> call) {
-  calls_.emplace(id, std::move(call));
+void ServerSession::Open(uint64_t id, const std::shared_ptr<ServerCall>& call) {
+  calls_.emplace(id, call);
   if (open_.fetch_add(1, std::memory_order_relaxed) == 0) {
     link_->WatchPeer(0);
     // The client watches this side's lease from when the CALL was flushed, and the look before this

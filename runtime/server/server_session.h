@@ -153,7 +153,8 @@ class ServerSession final : public link::Pollable,
   // Answers a call that has no ServerCall.
   void Answer(uint64_t id, const absl::Status& status, wire::NotStarted not_started, int32_t reason)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Open(uint64_t id, std::shared_ptr<ServerCall> call) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Open(uint64_t id, const std::shared_ptr<ServerCall>& call)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool Close(uint64_t id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Start Drop(const std::shared_ptr<ServerCall>& call) ABSL_LOCKS_EXCLUDED(mu_);
   // docs/protocol.md, section 4: after a gap or a lapse of the own lease the session is in doubt,

@@ -53,7 +53,7 @@ absl::Status SpoolServer::Begin() {
     spool::ServiceRecord* const entry = record.add_services();
     entry->set_name(service->info().full_name);
     entry->set_fingerprint(service->info().fingerprint);
-    names.push_back(service->info().full_name);
+    names.emplace_back(service->info().full_name);
   }
   auto directory = spool::ServerDirectory::Publish(spool_, std::move(record));
   if (!directory.ok()) return directory.status();
