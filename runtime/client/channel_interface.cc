@@ -57,6 +57,7 @@ std::unique_ptr<ClientStream> ChannelInterface::StartStream(const MethodInfo& me
 void ChannelInterface::StartUnaryCall(const MethodInfo& method, ClientContext*,
                                       const google::protobuf::MessageLite*,
                                       google::protobuf::MessageLite*,
+                                      // NOLINTNEXTLINE(performance-unnecessary-value-param)
                                       std::function<void(absl::Status)> done) {
   done(NotHere(method));
 }

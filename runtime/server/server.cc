@@ -12,7 +12,7 @@ Server::~Server() { Shutdown(); }
 
 absl::Status Server::StartObservers() {
   std::vector<std::string> names;
-  for (const Service* service : methods_->services()) names.push_back(service->info().full_name);
+  for (const Service* service : methods_->services()) names.emplace_back(service->info().full_name);
   for (const Service* service : methods_->services()) {
     ServerObserver* const observer = service->observer();
     if (observer == nullptr) continue;

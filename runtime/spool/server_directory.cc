@@ -119,7 +119,8 @@ absl::StatusOr<std::vector<std::string>> ServerDirectory::ListInbox() {
 absl::StatusOr<std::unique_ptr<AcceptedSession>> ServerDirectory::Inspect(
     const std::string& session_id, log::AlignedBuffer* buffer) {
   os::SystemCalls* const calls = spool_->env().calls;
-  auto session = std::unique_ptr<AcceptedSession>(
+  // (An aggregate: std::make_unique does not take its members.)
+  auto session = std::unique_ptr<AcceptedSession>(  // NOLINT(modernize-make-unique)
       new AcceptedSession{{}, SessionPaths(*spool_, session_id, id()), nullptr, nullptr, nullptr});
   const SessionPaths& paths = session->paths;
   const auto half = os::StatPath(calls, paths.client_half);

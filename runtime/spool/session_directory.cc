@@ -29,7 +29,7 @@ SessionDirectory::SessionDirectory(std::shared_ptr<const Spool> spool,
     : spool_(std::move(spool)), paths_(*spool_, session_id, server_id) {}
 
 absl::StatusOr<std::unique_ptr<SessionDirectory>> SessionDirectory::Create(
-    std::shared_ptr<const Spool> spool, const ServerEntry& server, uint64_t log_capacity,
+    const std::shared_ptr<const Spool>& spool, const ServerEntry& server, uint64_t log_capacity,
     uint64_t term_ns) {
   os::SystemCalls* const calls = spool->env().calls;
   const std::string id = os::RandomBytes(kIdSize);

@@ -34,7 +34,7 @@ class SessionDirectory {
  public:
   // 1. Makes sessions/.tmp-... with the record, the request log and (where useful) the doorbell.
   static absl::StatusOr<std::unique_ptr<SessionDirectory>> Create(
-      std::shared_ptr<const Spool> spool, const ServerEntry& server, uint64_t log_capacity,
+      const std::shared_ptr<const Spool>& spool, const ServerEntry& server, uint64_t log_capacity,
       uint64_t term_ns);
 
   // The request log as it is now, to write the first frames into before the publication.
