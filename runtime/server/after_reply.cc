@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "spoolrpc/server/handler_guard.h"
+
 namespace spoolrpc::server {
 
 AfterReply::~AfterReply() {
@@ -38,7 +40,13 @@ void AfterReply::Run() {
     const std::shared_ptr<Place> place = std::move(places_.front());
     places_.pop_front();
     mu_.Unlock();
-    for (auto& work : place->work) work();
+    for (auto& work : place->work) {
+      const absl::Status done = RunGuarded("work after a reply", [&] {
+        work();
+        return absl::OkStatus();
+      });
+      if (!done.ok()) on_failure_(done);
+    }
     place->work.clear();
     mu_.Lock();
   }

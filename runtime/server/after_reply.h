@@ -6,9 +6,11 @@
 #include <functional>
 #include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 
 namespace spoolrpc::server {
@@ -24,7 +26,9 @@ class AfterReply {
     bool ready = false;
   };
 
-  AfterReply() = default;
+  // `on_failure` is told of what work throws, on the thread that does it.
+  explicit AfterReply(std::function<void(const absl::Status&)> on_failure)
+      : on_failure_(std::move(on_failure)) {}
   // Does what it was given; no place may be open.
   ~AfterReply();
 
@@ -36,6 +40,7 @@ class AfterReply {
  private:
   void Run() ABSL_LOCKS_EXCLUDED(mu_);
 
+  const std::function<void(const absl::Status&)> on_failure_;
   absl::Mutex mu_;
   absl::CondVar changed_;
   std::deque<std::shared_ptr<Place>> places_ ABSL_GUARDED_BY(mu_);

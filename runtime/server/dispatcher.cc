@@ -51,7 +51,7 @@ Dispatcher::Dispatcher(DispatcherOptions options)
       streams_(options_.max_streams, options_.max_queued,
                [this](const std::shared_ptr<ServerCall>& call) { RunAndFlush(call); }),
       reactions_(options_.workers),
-      after_reply_(std::make_unique<AfterReply>()) {
+      after_reply_(std::make_unique<AfterReply>(options_.on_failure)) {
   for (const MethodEntry* const method : options_.methods->All()) {
     if (method->concurrency() == 0) continue;
     pools_.emplace(method,

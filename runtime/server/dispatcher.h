@@ -55,6 +55,8 @@ struct DispatcherOptions {
   std::function<int(uint32_t slot, log::AlignedBuffer* buffer)> on_rung;
   // The doorbell's inbox count has changed.
   std::function<void()> on_inbox;
+  // Work after a reply has thrown.
+  std::function<void(const absl::Status&)> on_failure;
 };
 
 // Thread-safe.

@@ -34,9 +34,13 @@ absl::Status FromException(const std::string& method, const std::string& type,
 
 }  // namespace
 
-absl::Status RunGuarded(const std::string& method, const std::function<absl::Status()>& body) {
+absl::Status RunGuarded(const std::string& method, const std::function<absl::Status()>& body,
+                        bool* threw) {
+  if (threw != nullptr) *threw = true;
   try {
-    return body();
+    absl::Status status = body();
+    if (threw != nullptr) *threw = false;
+    return status;
   } catch (const abi::__forced_unwind&) {
     throw;  // the thread is being cancelled
   } catch (const std::exception& e) {

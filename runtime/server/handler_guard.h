@@ -10,8 +10,9 @@
 namespace spoolrpc::server {
 
 // What `body` returns, on this thread; if it throws: UNKNOWN, which names `method` and has an
-// ExceptionInfo.
-absl::Status RunGuarded(const std::string& method, const std::function<absl::Status()>& body);
+// ExceptionInfo. `*threw` says which it was.
+absl::Status RunGuarded(const std::string& method, const std::function<absl::Status()>& body,
+                        bool* threw = nullptr);
 
 }  // namespace spoolrpc::server
 

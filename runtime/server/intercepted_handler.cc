@@ -68,6 +68,7 @@ class InterceptedStream final : public ServerStream {
     chain_->Send(message);
     return inner_->Write(message, options);
   }
+  void StopReading() override { inner_->StopReading(); }
 
  private:
   Chain* const chain_;

@@ -4,7 +4,8 @@
 
 namespace spoolrpc::server {
 
-absl::Status MethodTable::Add(const Service* service, const InterceptorFactories& interceptors) {
+absl::Status MethodTable::Add(const Service* service, const InterceptorFactories& interceptors,
+                              const HandlerSubstitutes& substitutes) {
   if (!names_.insert(service->info().full_name).second) {
     return absl::AlreadyExistsError(
         absl::StrCat("service ", service->info().full_name, " was registered twice"));
@@ -12,6 +13,7 @@ absl::Status MethodTable::Add(const Service* service, const InterceptorFactories
   services_.push_back(service);
   for (const Service::Method& method : service->methods()) {
     const MethodHandler* handler = method.handler.get();
+    if (const auto it = substitutes.find(handler); it != substitutes.end()) handler = it->second;
     if (!interceptors.empty()) {
       intercepted_.push_back(Intercept(handler, method.info, interceptors));
       handler = intercepted_.back().get();

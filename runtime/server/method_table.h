@@ -3,6 +3,7 @@
 #define SPOOLRPC_SERVER_METHOD_TABLE_H_
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -50,12 +51,16 @@ class MethodEntry {
   std::atomic<os::Nanos> usual_time_{-1};
 };
 
+// By the handlers that they stand for; must outlive the table.
+using HandlerSubstitutes = std::map<const MethodHandler*, const MethodHandler*>;
+
 // Built before the server starts, then constant.
 class MethodTable {
  public:
   // `service` must outlive the table. ALREADY_EXISTS if it was added before. Calls pass
-  // `interceptors` on their way to it.
-  absl::Status Add(const Service* service, const InterceptorFactories& interceptors = {});
+  // `interceptors` on their way to it. A handler that is in `substitutes` is replaced.
+  absl::Status Add(const Service* service, const InterceptorFactories& interceptors = {},
+                   const HandlerSubstitutes& substitutes = {});
 
   // Null if there is no such method.
   MethodEntry* Find(absl::string_view full_name) const {

@@ -1,12 +1,14 @@
 #include "spoolrpc/server/server.h"
 
+#include "spoolrpc/server/failure_log.h"
+#include "spoolrpc/server/isolated_methods.h"
 #include "spoolrpc/server/method_table.h"
 #include "spoolrpc/server/server_log.h"
 #include "spoolrpc/server/spool_server.h"
 
 namespace spoolrpc {
 
-Server::Server() = default;
+Server::Server() : failures_(std::make_unique<server::FailureLog>()) {}
 
 Server::~Server() { Shutdown(); }
 
@@ -51,6 +53,18 @@ void Server::Shutdown(absl::Time deadline) {
   for (ServerObserver* observer : observers_) observer->OnStopped();
   absl::MutexLock lock(&mu_);
   stopped_ = true;
+}
+
+absl::Status Server::Check() {
+  for (const auto& server : servers_) {
+    if (absl::Status s = server->stepped_down_status(); !s.ok()) return s;
+  }
+  return failures_->Take();
+}
+
+void Server::OnChildFailed(const absl::Status& failure) {
+  failures_->Add(failure);
+  for (const auto& log : logs_) log->Log(LogLevel::kWarning, failure.ToString());
 }
 
 std::vector<std::string> Server::spools() const {

@@ -15,6 +15,8 @@ namespace spoolrpc {
 class ServerObserver;
 
 namespace server {
+class FailureLog;
+class IsolatedMethods;
 class MethodTable;
 class ServerLog;
 class SpoolServer;
@@ -37,6 +39,11 @@ class Server {
   // and removes the server's directory. Blocks until all that is done. Later calls do nothing.
   void Shutdown(absl::Time deadline = absl::InfiniteFuture());
 
+  // What has gone wrong since the last call of this: why the server stepped down (that stays), else
+  // what a handler threw, or how its process ended, the first one with the number of others. OK if
+  // nothing. Callers have the status of their own call all the same. Does not block.
+  absl::Status Check();
+
   // The spools that it serves, as paths.
   std::vector<std::string> spools() const;
 
@@ -48,6 +55,12 @@ class Server {
   // Tells the services that want to know it that the server starts.
   absl::Status StartObservers();
 
+  // Of an isolated handler.
+  void OnChildFailed(const absl::Status& failure);
+
+  // In the order in which they are made: each uses those before it.
+  std::unique_ptr<server::FailureLog> failures_;
+  std::unique_ptr<server::IsolatedMethods> isolated_;
   std::unique_ptr<server::MethodTable> methods_;
   std::vector<std::unique_ptr<server::ServerLog>> logs_;
   std::vector<std::unique_ptr<server::SpoolServer>> servers_;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "spoolrpc/server/handler_guard.h"
+#include "spoolrpc/server/server_session.h"
 
 namespace spoolrpc::server {
 
@@ -17,14 +18,13 @@ void ServerBatch::Run() {
     replies.push_back(call->NewReply());
   }
   const MethodEntry& method = *calls_.front()->method();
-  bool returned = false;
-  const absl::Status status = RunGuarded(method.info().full_name, [&] {
-    absl::Status result = method.handler().RunBatch(this, requests, replies);
-    returned = true;
-    return result;
-  });
+  bool threw = false;
+  const absl::Status status = RunGuarded(
+      method.info().full_name, [&] { return method.handler().RunBatch(this, requests, replies); },
+      &threw);
+  if (threw) calls_.front()->session()->host()->OnHandlerFailed(status);
   for (size_t i = 0; i < calls_.size(); ++i) {
-    const bool own = statuses_[i].has_value() && (status.ok() || !returned);
+    const bool own = statuses_[i].has_value() && (status.ok() || threw);
     calls_[i]->EndHandler(own ? *std::move(statuses_[i]) : status);
   }
 }

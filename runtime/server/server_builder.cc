@@ -5,6 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "spoolrpc/log/format.h"
+#include "spoolrpc/server/failure_log.h"
+#include "spoolrpc/server/isolated_methods.h"
 #include "spoolrpc/server/method_table.h"
 #include "spoolrpc/server/server_log.h"
 #include "spoolrpc/server/spool_server.h"
@@ -134,17 +136,28 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
     return absl::InvalidArgumentError("ServerBuilder: lease_term: must be from 100 ms to 24 h");
   }
   auto server = std::unique_ptr<Server>(new Server);
+  const int workers = workers_ > 0 ? workers_ : std::max(2, environment_.host->Cpus());
+  // How many processes an isolated method may have, and how many threads wait for these.
+  const auto processes = [&](const MethodInfo& method) {
+    int wanted = method.concurrency;
+    for (const auto& [name, number] : concurrencies_) {
+      if (name == method.full_name) wanted = number;
+    }
+    return wanted > 0 ? wanted : workers;
+  };
+  // First: it forks, which it must not where there are threads.
+  auto isolated = server::IsolatedMethods::Start(
+      services_, processes,
+      [server = server.get()](const absl::Status& failure) { server->OnChildFailed(failure); });
+  if (!isolated.ok()) return isolated.status();
+  server->isolated_ = *std::move(isolated);
   server->methods_ = std::make_unique<server::MethodTable>();
   for (Service* const service : services_) {
-    if (service == nullptr) return absl::InvalidArgumentError("ServerBuilder: a null service");
-    if (absl::Status s = server->methods_->Add(service, interceptors_); !s.ok()) return s;
-  }
-  for (const server::MethodEntry* const method : server->methods_->All()) {
-    if (method->info().isolation == Isolation::kNone) continue;
-    // Better no server than one whose handlers are less apart than their .proto file says.
-    return absl::UnimplementedError(absl::StrCat(
-        method->info().full_name,
-        ": `isolation: PROCESS` is not there yet in this release; take it out of the .proto file"));
+    if (absl::Status s =
+            server->methods_->Add(service, interceptors_, server->isolated_->substitutes());
+        !s.ok()) {
+      return s;
+    }
   }
   for (const auto& [name, workers] : concurrencies_) {
     server::MethodEntry* const method = server->methods_->Find(name);
@@ -177,6 +190,10 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
     }
     method->set_batch({batch.max_size, absl::ToInt64Nanoseconds(batch.max_delay)});
   }
+  for (server::MethodEntry* const method : server->methods_->All()) {
+    if (method->info().isolation == Isolation::kNone) continue;
+    method->set_concurrency(processes(method->info()));
+  }
   if (max_streams_ < 1 || max_streams_ > 100000) {
     return absl::InvalidArgumentError(
         absl::StrCat("ServerBuilder: max_streams ", max_streams_, ": must be from 1 to 100000"));
@@ -197,7 +214,8 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
     options.transport = transport_;
     options.methods = server->methods_.get();
     options.log = server->logs_.back().get();
-    options.workers = workers_ > 0 ? workers_ : std::max(2, environment_.host->Cpus());
+    options.workers = workers;
+    options.failures = server->failures_.get();
     options.max_queued = max_queued_;
     options.max_streams = max_streams_;
     options.max_request_size = max_receive_;

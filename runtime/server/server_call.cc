@@ -79,9 +79,13 @@ void ServerCall::WatchDeadline() {
 void ServerCall::RunHandler() {
   if (!server_streams()) NewReply();
   if (client_streams() || server_streams()) WatchDeadline();
-  EndHandler(RunGuarded(context_.method_, [this] {
-    return method_->handler().Run(&context_, request_.get(), reply_.get(), this);
-  }));
+  bool threw = false;
+  absl::Status status = RunGuarded(
+      context_.method_,
+      [this] { return method_->handler().Run(&context_, request_.get(), reply_.get(), this); },
+      &threw);
+  if (threw) session_->host()->OnHandlerFailed(status);
+  EndHandler(std::move(status));
 }
 
 google::protobuf::MessageLite* ServerCall::NewReply() {
@@ -234,12 +238,20 @@ bool ServerCall::Read(google::protobuf::MessageLite* message) {
   uint64_t credit = 0;
   {
     absl::MutexLock lock(&mu_);
-    while (inbound_.empty() && !half_closed_ && !cancelled()) changed_.Wait(&mu_);
-    if (inbound_.empty() || cancelled()) return false;
+    while (inbound_.empty() && !half_closed_ && !cancelled() && !reading_stopped_) {
+      changed_.Wait(&mu_);
+    }
+    if (inbound_.empty() || cancelled() || reading_stopped_) return false;
     inbound = TakeInbound(&credit);
   }
   if (credit != 0) session_->SendCredit(id_, credit);
   return Parse(std::move(inbound), message);
+}
+
+void ServerCall::StopReading() {
+  absl::MutexLock lock(&mu_);
+  reading_stopped_ = true;
+  changed_.SignalAll();
 }
 
 // ---------------------------------------------------------------- what goes
@@ -325,11 +337,16 @@ void ServerCall::StartReactor(std::function<void()> done) {
   if (request_ == nullptr) request_ = method_->handler().NewRequest();
   WatchDeadline();
   ServerReactor* reactor = nullptr;
-  absl::Status failure = RunGuarded(context_.method_, [&] {
-    reactor = method_->handler().Start(&context_, request_.get(), reply_.get());
-    return absl::UnimplementedError(
-        absl::StrCat(context_.method_, " is not implemented by this server"));
-  });
+  bool threw = false;
+  absl::Status failure = RunGuarded(
+      context_.method_,
+      [&] {
+        reactor = method_->handler().Start(&context_, request_.get(), reply_.get());
+        return absl::UnimplementedError(
+            absl::StrCat(context_.method_, " is not implemented by this server"));
+      },
+      &threw);
+  if (threw) session_->host()->OnHandlerFailed(failure);
   const bool failed = reactor == nullptr;
   if (failed) reactor = context_.DefaultReactor();
   {

@@ -95,6 +95,7 @@ class ServerCall final : public ServerStream,
   bool Read(google::protobuf::MessageLite* message) override ABSL_LOCKS_EXCLUDED(mu_);
   bool Write(const google::protobuf::MessageLite& message, WriteOptions options) override
       ABSL_LOCKS_EXCLUDED(mu_);
+  void StopReading() override ABSL_LOCKS_EXCLUDED(mu_);
 
   // --- AsyncServerCall, for the reactor.
   void StartSendInitialMetadata() override ABSL_LOCKS_EXCLUDED(mu_);
@@ -158,6 +159,7 @@ class ServerCall final : public ServerStream,
   absl::CondVar changed_;
   std::deque<Inbound> inbound_ ABSL_GUARDED_BY(mu_);
   bool half_closed_ ABSL_GUARDED_BY(mu_) = false;
+  bool reading_stopped_ ABSL_GUARDED_BY(mu_) = false;
   uint64_t received_ ABSL_GUARDED_BY(mu_) = 0;  // as credit counts
   uint64_t taken_ ABSL_GUARDED_BY(mu_) = 0;     // of that, by the handler
   uint64_t granted_ ABSL_GUARDED_BY(mu_);

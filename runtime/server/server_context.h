@@ -17,6 +17,7 @@
 namespace spoolrpc {
 
 namespace server {
+class ContextAccess;
 class ServerCall;
 }  // namespace server
 
@@ -77,6 +78,7 @@ class ServerContext {
   }
 
  private:
+  friend class server::ContextAccess;
   friend class server::ServerCall;
 
   std::string method_;

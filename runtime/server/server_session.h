@@ -41,6 +41,8 @@ class SessionHost {
   // What messages are sent as, where neither method nor handler says so.
   virtual Compression compression() const = 0;
   virtual void Warn(const std::string& message) = 0;
+  // A handler, or work after a reply, has thrown.
+  virtual void OnHandlerFailed(const absl::Status& failure) = 0;
   // A batch of `size` calls goes to its handler; on the thread that runs it.
   virtual void OnBatch(const MethodEntry& /*method*/, int /*size*/) {}
 };

@@ -22,6 +22,8 @@ class ServerStream {
   // Sends a message; blocks until it may be changed again, which may take until the client has
   // read. False: nobody waits for it any more.
   virtual bool Write(const google::protobuf::MessageLite& message, WriteOptions options) = 0;
+  // Makes a Read() that waits return false, and all later ones. Thread-safe.
+  virtual void StopReading() = 0;
 };
 
 // The handler's side of a call whose requests stream.

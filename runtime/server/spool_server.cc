@@ -88,6 +88,7 @@ absl::Status SpoolServer::Begin() {
   dispatcher.on_rung = [this](uint32_t slot, log::AlignedBuffer* buffer) {
     return OnRung(slot, buffer);
   };
+  dispatcher.on_failure = [this](const absl::Status& failure) { OnHandlerFailed(failure); };
   dispatcher.on_inbox = [this] {
     inbox_rung_.store(true, std::memory_order_release);
     Wake();
@@ -113,6 +114,8 @@ void SpoolServer::RunReaction(std::function<void()> reaction) {
 void SpoolServer::Warn(const std::string& message) {
   options_.log->Log(LogLevel::kWarning, message);
 }
+
+void SpoolServer::OnHandlerFailed(const absl::Status& failure) { options_.failures->Add(failure); }
 
 void SpoolServer::Wake() { eventfd_write(wake_fd_, 1); }
 

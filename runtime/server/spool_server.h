@@ -15,6 +15,7 @@
 #include "absl/synchronization/notification.h"
 #include "spoolrpc/link/io_threads.h"
 #include "spoolrpc/server/dispatcher.h"
+#include "spoolrpc/server/failure_log.h"
 #include "spoolrpc/server/method_table.h"
 #include "spoolrpc/server/server_log.h"
 #include "spoolrpc/server/server_session.h"
@@ -32,6 +33,8 @@ struct SpoolServerOptions {
   ServerLog* log = nullptr;
   int workers = 2;
   size_t max_queued = 10000;
+  // Where failures of handlers are kept. Must outlive the server.
+  FailureLog* failures = nullptr;
   size_t max_request_size = 0;
   size_t max_reply_size = 0;
   wait::PollInterval poll_interval;
@@ -70,6 +73,7 @@ class SpoolServer final : public SessionHost {
   exec::TimerQueue* timers() override { return &timers_; }
   Compression compression() const override { return options_.compression; }
   void Warn(const std::string& message) override;
+  void OnHandlerFailed(const absl::Status& failure) override;
 
  private:
   explicit SpoolServer(const SpoolServerOptions& options);

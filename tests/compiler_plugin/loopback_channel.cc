@@ -96,6 +96,7 @@ class LoopbackStream final : public ClientStream, public ServerStream {
 
   // The handler's side.
   void SendInitialMetadata() override {}
+  void StopReading() override { requests_.Close(); }
 
  private:
   bool OnClient() const { return std::this_thread::get_id() == client_; }
