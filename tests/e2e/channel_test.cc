@@ -33,13 +33,6 @@ std::string CallOnce(Probe::Stub* stub) {
   return reply.text();
 }
 
-// What a .proto file asks for and the server cannot do is not left out in silence.
-TEST_P(ChannelTest, IsolationIsRefused) {
-  ::e2e::Isolated::Service service;
-  EXPECT_THAT(Builder(&service).BuildAndStart().status(),
-              StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("/e2e.Isolated/Apart")));
-}
-
 TEST_P(ChannelTest, RoundRobinMeetsAll) {
   ProbeService one, two;
   one.handler = Named("one");
