@@ -83,6 +83,7 @@ absl::Status SpoolServer::Begin() {
   dispatcher.max_queued = options_.max_queued;
   dispatcher.max_streams = options_.max_streams;
   dispatcher.spin = options_.spin;
+  dispatcher.metrics = options_.metrics;
   dispatcher.timers = &timers_;
   dispatcher.bell = spool_->network() ? nullptr : directory_->doorbell();
   dispatcher.on_rung = [this](uint32_t slot, log::AlignedBuffer* buffer) {
@@ -112,6 +113,10 @@ void SpoolServer::RunReaction(std::function<void()> reaction) {
 
 void SpoolServer::Warn(const std::string& message) {
   options_.log->Log(LogLevel::kWarning, message);
+}
+
+void SpoolServer::OnBatch(const MethodEntry& method, int size) {
+  if (method.metrics() != nullptr) method.metrics()->OnBatch(size);
 }
 
 void SpoolServer::Wake() { eventfd_write(wake_fd_, 1); }

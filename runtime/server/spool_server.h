@@ -14,6 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "spoolrpc/link/io_threads.h"
+#include "spoolrpc/metrics/registry.h"
 #include "spoolrpc/server/dispatcher.h"
 #include "spoolrpc/server/method_table.h"
 #include "spoolrpc/server/server_log.h"
@@ -41,6 +42,8 @@ struct SpoolServerOptions {
   Compression compression = Compression::kDefault;
   int max_streams = 1000;
   bool discard_pending = false;
+  // Null: nothing is counted. Its methods are those that `methods` counts in.
+  metrics::Registry* metrics = nullptr;
 };
 
 // Thread-safe.
@@ -70,6 +73,7 @@ class SpoolServer final : public SessionHost {
   exec::TimerQueue* timers() override { return &timers_; }
   Compression compression() const override { return options_.compression; }
   void Warn(const std::string& message) override;
+  void OnBatch(const MethodEntry& method, int size) override;
 
  private:
   explicit SpoolServer(const SpoolServerOptions& options);
