@@ -13,6 +13,8 @@
 #include "spoolrpc/client/stream_call.h"
 #include "spoolrpc/exec/thread_pool.h"
 #include "spoolrpc/exec/timer_queue.h"
+#include "spoolrpc/metrics/call_counter.h"
+#include "spoolrpc/metrics/registry.h"
 #include "spoolrpc/rpc/call_header.h"
 #include "spoolrpc/rpc/error.h"
 #include "spoolrpc/spool/address.h"
@@ -47,6 +49,16 @@ client::StatusCodeSet CodesOf(StatusCodeBits bits) {
   return codes;
 }
 
+std::shared_ptr<os::SystemCalls> CountedCalls(const ChannelOptions& options) {
+  if (options.metrics == nullptr) return nullptr;
+  return options.metrics->CountFileOperations(options.environment.calls);
+}
+
+ChannelOptions WithCalls(ChannelOptions options, os::SystemCalls* calls) {
+  if (calls != nullptr) options.environment.calls = calls;
+  return options;
+}
+
 // What a program holds of a streaming call that blocks.
 class BlockingStream final : public ClientStream {
  public:
@@ -71,12 +83,13 @@ class BlockingStream final : public ClientStream {
 
 Channel::Channel(std::string path, const ChannelOptions& options)
     : path_(std::move(path)),
-      options_(options),
+      calls_(CountedCalls(options)),
+      options_(WithCalls(options, calls_.get())),
       throttle_(std::make_unique<client::RetryThrottle>(options.retry_max_tokens,
                                                         options.retry_token_ratio)),
       limit_(std::make_unique<client::CallLimit>(options.max_calls_in_flight)),
       timers_(std::make_unique<exec::TimerQueue>(options.environment.clock)),
-      pool_(std::make_unique<client::SessionPool>(path_, options)),
+      pool_(std::make_unique<client::SessionPool>(path_, options_)),
       resources_(std::make_unique<client::CallResources>(client::CallResources{
           pool_.get(), timers_.get(), options.environment.clock, path_,
           options.max_send_message_size, options.max_receive_message_size})) {}
@@ -213,10 +226,17 @@ bool Channel::WaitForConnected(absl::Time deadline) {
   }
 }
 
+metrics::CallCounter Channel::CountCall(const MethodInfo& method) const {
+  if (options_.metrics == nullptr) return metrics::CallCounter();
+  const os::Clock* const clock = options_.environment.clock;
+  return metrics::CallCounter(options_.metrics->ForMethod(method.full_name), clock, clock->Now());
+}
+
 std::shared_ptr<client::StreamCall> Channel::MakeCall(const MethodInfo& method,
                                                       ClientContext* context,
                                                       const google::protobuf::MessageLite* request,
                                                       google::protobuf::MessageLite* reply) {
+  const metrics::CallCounter counter = CountCall(method);
   size_t size = 0;
   absl::Status checked = CheckCall(method, context, request, &size);
   const client::CallSettings settings = SettingsOf(method, context);
@@ -225,6 +245,7 @@ std::shared_ptr<client::StreamCall> Channel::MakeCall(const MethodInfo& method,
   if (checked.ok()) checked = TakePlace(method, context, settings);
   auto call = std::make_shared<client::StreamCall>(resources_.get(), method, context, settings,
                                                    request, reply);
+  call->set_counter(counter);
   if (!checked.ok()) {
     call->FailWith(std::move(checked));
   } else if (place) {
@@ -253,18 +274,24 @@ void Channel::StartUnaryCall(const MethodInfo& method, ClientContext* context,
     call->StartCall();
     return;
   }
+  const metrics::CallCounter counter = CountCall(method);
   size_t size = 0;
   absl::Status checked = CheckCall(method, context, request, &size);
   const client::CallSettings settings = SettingsOf(method, context);
   if (checked.ok()) checked = TakeUnobservedError();
   if (checked.ok()) checked = TakePlace(method, context, settings);
   if (!checked.ok()) {
+    counter.OnEnd(checked.code());
     exec::ThreadPool::Shared()->Run(
         [done = std::move(done), checked = std::move(checked)] { done(checked); });
     return;
   }
-  const auto ended = [self = shared_from_this(), done = std::move(done)](absl::Status status) {
+  counter.OnSend(size);
+  const auto ended = [self = shared_from_this(), done = std::move(done), counter,
+                      reply](absl::Status status) {
     self->limit_->Release();
+    if (counter.counts() && status.ok()) counter.OnReceive(reply->ByteSizeLong());
+    counter.OnEnd(status.code());
     done(std::move(status));
   };
   if (hedging.has_value()) {
@@ -299,11 +326,23 @@ absl::Status Channel::BlockingUnaryCall(const MethodInfo& method, ClientContext*
     ended.WaitForNotification();
     return result;
   }
+  const metrics::CallCounter counter = CountCall(method);
+  absl::Status status = WaitForUnaryCall(method, context, request, reply, counter);
+  if (counter.counts() && status.ok()) counter.OnReceive(reply->ByteSizeLong());
+  counter.OnEnd(status.code());
+  return status;
+}
+
+absl::Status Channel::WaitForUnaryCall(const MethodInfo& method, ClientContext* context,
+                                       const google::protobuf::MessageLite& request,
+                                       google::protobuf::MessageLite* reply,
+                                       const metrics::CallCounter& counter) {
   size_t size = 0;
   if (absl::Status s = CheckCall(method, context, &request, &size); !s.ok()) return s;
   if (absl::Status s = TakeUnobservedError(); !s.ok()) return s;
   const client::CallSettings settings = SettingsOf(method, context);
   if (absl::Status s = TakePlace(method, context, settings); !s.ok()) return s;
+  counter.OnSend(size);
   const auto policy = RetryPolicyOf(method);
   absl::Status status =
       policy.has_value()
@@ -415,6 +454,10 @@ absl::StatusOr<std::shared_ptr<Channel>> CreateChannel(absl::string_view address
   }
   if (options.max_servers < 1) {
     return absl::InvalidArgumentError("ChannelOptions.max_servers: must be at least 1");
+  }
+  if (options.metrics != nullptr && options.metrics->role() != metrics::Role::kClient) {
+    return absl::InvalidArgumentError(
+        "ChannelOptions.metrics: the registry counts for a server; make one of Role::kClient");
   }
   return std::make_shared<Channel>(*std::move(path), options);
 }

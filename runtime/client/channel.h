@@ -35,6 +35,11 @@ namespace exec {
 class TimerQueue;
 }  // namespace exec
 
+namespace metrics {
+class CallCounter;
+class Registry;
+}  // namespace metrics
+
 // Which of several servers a call goes to.
 enum class Balancing {
   kRoundRobin,     // one after the other
@@ -101,6 +106,9 @@ struct ChannelOptions {
   uint64_t log_capacity = 192 * 1024;
   // How many servers to spread calls over.
   int max_servers = 16;
+  // Counts there what docs/metrics.md lists: calls, and file-system operations. A registry of
+  // Role::kClient, which must outlive the channel's calls; null: nothing is counted.
+  metrics::Registry* metrics = nullptr;
   os::Environment environment;  // for tests
 };
 
@@ -149,7 +157,12 @@ class Channel final : public ChannelInterface, public std::enable_shared_from_th
   friend class client::RetryingCall;
   friend class client::HedgedCall;
 
-  // One attempt, on this thread.
+  // A unary call that is not hedged, on this thread.
+  absl::Status WaitForUnaryCall(const MethodInfo& method, ClientContext* context,
+                                const google::protobuf::MessageLite& request,
+                                google::protobuf::MessageLite* reply,
+                                const metrics::CallCounter& counter);
+  // One attempt of it.
   absl::Status UnaryOnce(const MethodInfo& method, ClientContext* context,
                          const client::CallSettings& settings,
                          const google::protobuf::MessageLite& request, size_t size,
@@ -164,9 +177,12 @@ class Channel final : public ChannelInterface, public std::enable_shared_from_th
   absl::Status TakePlace(const MethodInfo& method, ClientContext* context,
                          const client::CallSettings& settings);
   absl::Status TakeUnobservedError() ABSL_LOCKS_EXCLUDED(mu_);
+  // A call of `method` begins.
+  metrics::CallCounter CountCall(const MethodInfo& method) const;
 
   const std::string path_;
-  const ChannelOptions options_;
+  const std::shared_ptr<os::SystemCalls> calls_;  // null: the environment's are not counted
+  const ChannelOptions options_;                  // whose environment has them
   const std::unique_ptr<client::RetryThrottle> throttle_;
   const std::unique_ptr<client::CallLimit> limit_;
   const std::unique_ptr<exec::TimerQueue> timers_;

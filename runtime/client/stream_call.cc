@@ -75,8 +75,10 @@ StreamCall::StreamCall(const CallResources* resources, const MethodInfo& method,
 
 StreamCall::~StreamCall() {
   absl::MutexLock lock(&mu_);
+  if (state_ == State::kEnded) return;
   // It never began.
-  if (limit_ != nullptr && state_ != State::kEnded) limit_->Release();
+  if (limit_ != nullptr) limit_->Release();
+  counter_.OnEnd(absl::StatusCode::kCancelled);
 }
 
 // ---------------------------------------------------------------- attempts
@@ -87,6 +89,10 @@ void StreamCall::End(absl::Status status) {
   status_ = std::move(status);
   replay_.clear();
   if (limit_ != nullptr) limit_->Release();
+  if (counter_.counts() && status_.ok() && reply_ != nullptr) {
+    counter_.OnReceive(reply_->ByteSizeLong());
+  }
+  counter_.OnEnd(status_.code());
   changed_.SignalAll();
   Schedule();
 }
@@ -351,7 +357,10 @@ absl::Status StreamCall::Parse(Inbound inbound, google::protobuf::MessageLite* m
     parsed = whole.status();
     if (whole.ok()) inbound.bytes = *std::move(whole);
   }
-  if (parsed.ok()) parsed = rpc::ParseMessage(inbound.bytes, method_->full_name, message);
+  if (parsed.ok()) {
+    counter_.OnReceive(inbound.bytes.size());
+    parsed = rpc::ParseMessage(inbound.bytes, method_->full_name, message);
+  }
   if (parsed.ok()) return parsed;
   return rpc::TransportErrorFrom(parsed, ErrorInfo::BAD_MESSAGE, true);
 }
@@ -390,6 +399,7 @@ void StreamCall::SendNow(const Written& written) {
 }
 
 void StreamCall::SendOrKeep(Written written) {
+  counter_.OnSend(written.bytes.size());  // (None, if it closes the stream.)
   if (state_ == State::kOpen) {
     SendNow(written);
   } else if (!written.half_close) {
@@ -433,6 +443,7 @@ void StreamCall::Begin() {
     state_ = State::kConnecting;
   }
   if (request_ != nullptr) request_size_ = request_->ByteSizeLong();
+  counter_.OnSend(request_size_);
   hooked_ = true;
   access().SetCancelHook([this] { Cancel(); });
   Connect();
@@ -596,6 +607,7 @@ void StreamCall::StartCall() {
   }
   if (failed) return;
   if (request_ != nullptr) request_size_ = request_->ByteSizeLong();
+  counter_.OnSend(request_size_);
   const std::weak_ptr<CallObserver> weak = weak_from_this();
   hooked_ = true;
   access().SetCancelHook([weak] {

@@ -19,6 +19,7 @@
 #include "spoolrpc/client/client_session.h"
 #include "spoolrpc/client/session_pool.h"
 #include "spoolrpc/exec/timer_queue.h"
+#include "spoolrpc/metrics/call_counter.h"
 
 namespace spoolrpc::client {
 
@@ -78,6 +79,9 @@ class StreamCall final : public CallObserver, public AsyncClientCall {
 
   // Gives its place back there when it ends.
   void set_limit(CallLimit* limit) { limit_ = limit; }
+
+  // Counts there from here on. (Of a call that is sent again only the whole is counted.)
+  void set_counter(const metrics::CallCounter& counter) { counter_ = counter; }
 
   // The id of the server that it is with; empty if with none.
   std::string server_id() const ABSL_LOCKS_EXCLUDED(mu_);
@@ -167,7 +171,8 @@ class StreamCall final : public CallObserver, public AsyncClientCall {
   bool hooked_ = false;  // into the context's TryCancel()
 
   CallLimit* limit_ = nullptr;
-  bool async_ = false;  // constant once it has begun
+  metrics::CallCounter counter_;  // constant once it has begun
+  bool async_ = false;            // constant once it has begun
   ClientReactor* reactor_ = nullptr;
   std::function<void(absl::Status)> callback_;
   std::shared_ptr<void> keep_;        // the channel, usually

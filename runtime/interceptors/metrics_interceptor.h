@@ -15,6 +15,10 @@ namespace spoolrpc {
 // compression). For a channel (InterceptChannel) a call lasts from its beginning to its status, all
 // attempts included; for a server (ServerBuilder::AddInterceptor) as long as its handler. Costs two
 // readings of the clock and some additions a call.
+//
+// Only for channels of other kinds than Channel, or to count what handlers do alone: a server
+// counts by itself if it is told to (ServerBuilder::set_metrics()), and so does a channel
+// (ChannelOptions.metrics); in the same registry this would count their calls twice.
 class MetricsInterceptorFactory final : public ClientInterceptorFactory,
                                         public ServerInterceptorFactory {
  public:

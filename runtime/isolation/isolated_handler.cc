@@ -191,7 +191,7 @@ class IsolatedHandler final : public MethodHandler {
     FromChild::End end;
     std::string payload;
     bool reusable = true;
-    Result result = Start(child.get(), contexts, requests, batch != nullptr, &stop);
+    Result result = SendStart(child.get(), contexts, requests, batch != nullptr, &stop);
     if (result == Result::kOk) {
       std::optional<StreamReader> reader;
       if (RequestsStream()) reader.emplace(child.get(), stream, contexts[0], inner_);
@@ -215,9 +215,9 @@ class IsolatedHandler final : public MethodHandler {
     return status;
   }
 
-  Result Start(Child* child, const std::vector<ServerContext*>& contexts,
-               const std::vector<const MessageLite*>& requests, bool batch,
-               const MessageSocket::Stop* stop) const {
+  Result SendStart(Child* child, const std::vector<ServerContext*>& contexts,
+                   const std::vector<const MessageLite*>& requests, bool batch,
+                   const MessageSocket::Stop* stop) const {
     ToChild message;
     CallStart* const start = message.mutable_start();
     start->set_handler(index_);

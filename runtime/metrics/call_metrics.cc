@@ -16,11 +16,8 @@ uint64_t MethodSummary::Errors() const {
 
 CallMetrics::~CallMetrics() { delete batch_size_.load(); }
 
-void CallMetrics::OnEnd(absl::StatusCode code, os::Nanos latency, uint64_t bytes_sent,
-                        uint64_t bytes_received) {
+void CallMetrics::OnEnd(absl::StatusCode code, os::Nanos latency) {
   latency_.Record(static_cast<uint64_t>(std::max<os::Nanos>(0, latency)));
-  if (bytes_sent > 0) bytes_sent_.fetch_add(bytes_sent, std::memory_order_relaxed);
-  if (bytes_received > 0) bytes_received_.fetch_add(bytes_received, std::memory_order_relaxed);
   // Codes come from peers.
   auto index = static_cast<unsigned>(code);
   if (index >= kStatusCodes) index = static_cast<unsigned>(absl::StatusCode::kUnknown);

@@ -40,10 +40,13 @@ class CallMetrics {
   CallMetrics(const CallMetrics&) = delete;
   CallMetrics& operator=(const CallMetrics&) = delete;
 
-  // Once for each call, and then OnEnd() once. Bytes are those of messages, as they were sent.
+  // Once for each call, and then OnEnd() once.
   void OnStart() { started_.fetch_add(1, std::memory_order_relaxed); }
-  void OnEnd(absl::StatusCode code, os::Nanos latency, uint64_t bytes_sent,
-             uint64_t bytes_received);
+  void OnEnd(absl::StatusCode code, os::Nanos latency);
+  // A message of so many bytes, as it is before it is compressed. Told as it goes: a call may last
+  // for days.
+  void OnSend(uint64_t bytes) { bytes_sent_.fetch_add(bytes, std::memory_order_relaxed); }
+  void OnReceive(uint64_t bytes) { bytes_received_.fetch_add(bytes, std::memory_order_relaxed); }
   // A batch of `size` calls goes to its handler.
   void OnBatch(uint64_t size);
 

@@ -178,7 +178,8 @@ void AppendSizes(const std::vector<View>& views, std::string* out) {
 }
 
 void AppendOthers(const std::vector<View>& views, std::string* out) {
-  Family queues(out, "spoolrpc_queue_length", "gauge", "", "Calls that wait for a worker.");
+  Family queues(out, "spoolrpc_queue_length", "gauge", "",
+                "Calls that wait for a worker, or for others of their batch.");
   for (const View& view : views) {
     for (const auto& [queue, length] : view.queues) {
       queues.Sample("", absl::StrCat(view.labels, ",", Label("queue", queue)),

@@ -29,10 +29,12 @@ class Registry;
 //   spoolrpc_message_sent_bytes_total{method}, spoolrpc_message_received_bytes_total{method}
 //                                                counters
 //   spoolrpc_batch_size{method}                  histogram: calls a batch
-//   spoolrpc_queue_length{queue}                 gauge: calls that wait for a worker
+//   spoolrpc_queue_length{queue}                 gauge: calls that wait for a worker, or for others
+//                                                of their batch
 //   spoolrpc_file_operations_total{operation}    counter: system calls on files
 //
-// The latencies of a method appear when its first call has ended, the other parts likewise.
+// docs/metrics.md says more of each. The latencies of a method appear when its first call has
+// ended, the other parts likewise.
 std::string OpenMetricsText(absl::Span<const Registry* const> registries);
 
 // Replaces the file `path` by `text`: it is written under a temporary name in the same directory

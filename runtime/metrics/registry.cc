@@ -30,9 +30,11 @@ Gauge* Registry::QueueLength(absl::string_view queue) {
   return FindOrMake(&queues_, queue);
 }
 
-void Registry::AddFileOperations(const CountingSystemCalls* calls) {
+std::shared_ptr<os::SystemCalls> Registry::CountFileOperations(os::SystemCalls* below) {
   absl::MutexLock lock(&mu_);
-  file_operations_.push_back(calls);
+  std::shared_ptr<CountingSystemCalls>& calls = file_operations_[below];
+  if (calls == nullptr) calls = std::make_shared<CountingSystemCalls>(below);
+  return calls;
 }
 
 std::vector<MethodSummary> Registry::Summaries() const {
@@ -56,7 +58,7 @@ std::map<std::string, int64_t> Registry::QueueLengths() const {
 FileOperationCounts Registry::FileOperations() const {
   FileOperationCounts sum = {};
   absl::MutexLock lock(&mu_);
-  for (const CountingSystemCalls* const calls : file_operations_) {
+  for (const auto& [below, calls] : file_operations_) {
     const FileOperationCounts counts = calls->Counts();
     for (int i = 0; i < kFileOperations; ++i) sum[i] += counts[i];
   }

@@ -16,6 +16,7 @@ Batcher::Calls Batcher::Add(Calls calls) {
                           : options_.max_waiting - waiting_.size();
   const auto refused = calls.begin() + std::min(room, calls.size());
   for (auto it = calls.begin(); it != refused; ++it) waiting_.push_back({now, std::move(*it)});
+  options_.executor->CountWaiting(refused - calls.begin());
   AskForTurns(now);
   return Calls(std::make_move_iterator(refused), std::make_move_iterator(calls.end()));
 }
@@ -58,6 +59,7 @@ void Batcher::TakeTurn() {
       batch.push_back(std::move(waiting_.front().call));
       waiting_.pop_front();
     }
+    options_.executor->CountWaiting(-static_cast<int64_t>(count));
   }
   if (!batch.empty()) options_.run(std::move(batch));
 }
@@ -68,6 +70,7 @@ Batcher::Calls Batcher::TakeWaiting() {
   Calls calls;
   for (Waiting& waiting : waiting_) calls.push_back(std::move(waiting.call));
   waiting_.clear();
+  options_.executor->CountWaiting(-static_cast<int64_t>(calls.size()));
   return calls;
 }
 
@@ -76,6 +79,7 @@ void Batcher::Stop() {
   absl::MutexLock lock(&mu_);
   stopped_ = true;
   dropped.swap(waiting_);
+  options_.executor->CountWaiting(-static_cast<int64_t>(dropped.size()));
   if (timer_ != 0) options_.timers->Cancel(timer_);
 }
 

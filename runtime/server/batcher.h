@@ -33,7 +33,7 @@ struct BatcherOptions {
   // These outlive the batcher, or its Stop().
   os::Clock* clock = nullptr;
   exec::TimerQueue* timers = nullptr;
-  Executor* executor = nullptr;
+  Executor* executor = nullptr;  // its queue length has the calls that wait here too
   // Runs a batch, in the order of the calls' arrival, on a worker.
   std::function<void(std::vector<std::shared_ptr<ServerCall>>)> run;
 };

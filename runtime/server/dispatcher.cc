@@ -46,18 +46,13 @@ Dispatcher::Dispatcher(DispatcherOptions options)
     : options_(std::move(options)),
       env_(options_.env),
       spin_(env_.host->Cpus(), options_.spin),
-      executor_(options_.workers, options_.max_queued,
-                [this](const std::shared_ptr<ServerCall>& call) { RunAndFlush(call); }),
-      streams_(options_.max_streams, options_.max_queued,
-               [this](const std::shared_ptr<ServerCall>& call) { RunAndFlush(call); }),
+      executor_(NewExecutor(options_.workers, "default")),
+      streams_(NewExecutor(options_.max_streams, "streams")),
       reactions_(options_.workers),
       after_reply_(std::make_unique<AfterReply>(options_.on_failure)) {
   for (const MethodEntry* const method : options_.methods->All()) {
     if (method->concurrency() == 0) continue;
-    pools_.emplace(method,
-                   std::make_unique<Executor>(
-                       method->concurrency(), options_.max_queued,
-                       [this](const std::shared_ptr<ServerCall>& call) { RunAndFlush(call); }));
+    pools_.emplace(method, NewExecutor(method->concurrency(), method->info().full_name));
   }
   for (const MethodEntry* const method : options_.methods->All()) {
     if (!method->batches()) continue;
@@ -75,6 +70,13 @@ Dispatcher::Dispatcher(DispatcherOptions options)
 }
 
 Dispatcher::~Dispatcher() { Stop(); }
+
+std::unique_ptr<Executor> Dispatcher::NewExecutor(int workers, absl::string_view queue) {
+  return std::make_unique<Executor>(
+      workers, options_.max_queued,
+      [this](const std::shared_ptr<ServerCall>& call) { RunAndFlush(call); },
+      options_.metrics == nullptr ? nullptr : options_.metrics->QueueLength(queue));
+}
 
 void Dispatcher::Start() {
   monitor_ = std::thread([this] { Monitor(); });
@@ -102,7 +104,7 @@ void Dispatcher::Stop() {
 }
 
 std::vector<Executor*> Dispatcher::Executors() {
-  std::vector<Executor*> all = {&executor_, &streams_};
+  std::vector<Executor*> all = {executor_.get(), streams_.get()};
   for (const auto& [method, executor] : pools_) all.push_back(executor.get());
   return all;
 }
@@ -187,7 +189,7 @@ Executor* Dispatcher::ExecutorFor(const MethodEntry* method) {
   if (method->concurrency() > 0) return pools_.at(method).get();
   const bool blocks =
       method->info().kind != MethodKind::kUnary && !method->handler().uses_reactor();
-  return blocks && options_.workers > 1 ? &streams_ : &executor_;
+  return blocks && options_.workers > 1 ? streams_.get() : executor_.get();
 }
 
 bool Dispatcher::WaitIdle(absl::Time deadline) {
@@ -339,11 +341,11 @@ void Dispatcher::RunReady(uint64_t term) {
       }
       const os::Nanos usual = call->method()->usual_time();
       const bool must = call->method()->runs_inline();
-      here = must || (batcher == nullptr && ExecutorFor(call->method()) == &executor_ &&
+      here = must || (batcher == nullptr && ExecutorFor(call->method()) == executor_.get() &&
                       (call->method()->info().kind == MethodKind::kUnary || call->uses_reactor()) &&
                       usual >= 0 && usual < kShortHandler &&
                       static_cast<os::Nanos>(ready_.size() + 1) * usual < kLongBatch &&
-                      executor_.BeginInline());
+                      executor_->BeginInline());
       as_worker = here && !must;
       if (here) {
         inline_call_ = call;
@@ -359,7 +361,7 @@ void Dispatcher::RunReady(uint64_t term) {
       continue;
     }
     bool reply = RunCall(call);
-    if (as_worker) executor_.EndInline();
+    if (as_worker) executor_->EndInline();
     if (reply && call->has_work_after_reply()) {
       call->session()->Flush();
       call->OnReplySent();

@@ -23,10 +23,12 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "spoolrpc/exec/thread_pool.h"
 #include "spoolrpc/exec/timer_queue.h"
 #include "spoolrpc/log/log_file.h"
+#include "spoolrpc/metrics/registry.h"
 #include "spoolrpc/os/environment.h"
 #include "spoolrpc/server/after_reply.h"
 #include "spoolrpc/server/batcher.h"
@@ -46,6 +48,8 @@ struct DispatcherOptions {
   // How many handlers may block on streams at once, beside the workers.
   int max_streams = 1000;
   os::Nanos spin = 0;
+  // Has the lengths of the queues; null: nobody wants to know. Must outlive the dispatcher.
+  metrics::Registry* metrics = nullptr;
   // For batches that wait to become full. Must outlive the dispatcher.
   exec::TimerQueue* timers = nullptr;
   // The doorbell to sleep on; null: there is no loop, all calls come from other threads.
@@ -97,6 +101,7 @@ class Dispatcher {
   void Tick(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
   void WakeMonitor() ABSL_LOCKS_EXCLUDED(monitor_mu_);
   void Submit(std::shared_ptr<ServerCall> call) ABSL_LOCKS_EXCLUDED(mu_);
+  std::unique_ptr<Executor> NewExecutor(int workers, absl::string_view queue);
   Executor* ExecutorFor(const MethodEntry* method);
   // Null: the method has no batches.
   Batcher* BatcherFor(const MethodEntry* method) const;
@@ -114,9 +119,9 @@ class Dispatcher {
   const DispatcherOptions options_;
   const os::Environment env_;
   wait::SpinPolicy spin_;
-  Executor executor_;
+  const std::unique_ptr<Executor> executor_;
   // Handlers that block on a stream: each has a thread of its own as long as it runs.
-  Executor streams_;
+  const std::unique_ptr<Executor> streams_;
   // Of methods that have workers of their own.
   absl::flat_hash_map<const MethodEntry*, std::unique_ptr<Executor>> pools_;
   // Of methods with batches.

@@ -4,14 +4,18 @@
 
 namespace spoolrpc::server {
 
-Executor::Executor(int workers, size_t max_queued, RunFn run)
-    : workers_(workers), max_queued_(max_queued), run_(std::move(run)) {}
+Executor::Executor(int workers, size_t max_queued, RunFn run, metrics::Gauge* queue_length)
+    : workers_(workers),
+      max_queued_(max_queued),
+      run_(std::move(run)),
+      queue_length_(queue_length) {}
 
 Executor::~Executor() { Stop(); }
 
 bool Executor::Submit(std::shared_ptr<ServerCall> call) {
   absl::MutexLock lock(&mu_);
   if (stopping_ || queue_.size() - turns_ >= max_queued_) return false;
+  CountWaiting(1);
   Add({std::move(call), nullptr});
   return true;
 }
@@ -59,6 +63,7 @@ std::vector<std::shared_ptr<ServerCall>> Executor::TakeQueued() {
     }
   }
   queue_.swap(turns);
+  CountWaiting(-static_cast<int64_t>(calls.size()));
   if (running_ == 0 && queue_.empty()) idle_.SignalAll();
   return calls;
 }
@@ -82,6 +87,11 @@ void Executor::Stop() {
   for (std::thread& thread : threads) {
     if (thread.joinable()) thread.join();
   }
+  std::deque<Task> dropped;  // outside of the lock: calls cancel their timers
+  absl::MutexLock lock(&mu_);
+  dropped.swap(queue_);
+  CountWaiting(-static_cast<int64_t>(dropped.size() - turns_));
+  turns_ = 0;
 }
 
 void Executor::Work() {
@@ -93,7 +103,11 @@ void Executor::Work() {
     if (stopping_) return;
     Task task = std::move(queue_.front());
     queue_.pop_front();
-    if (task.turn != nullptr) --turns_;
+    if (task.turn != nullptr) {
+      --turns_;
+    } else {
+      CountWaiting(-1);
+    }
     ++running_;
     mu_.Unlock();
     if (task.turn != nullptr) {

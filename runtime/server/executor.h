@@ -2,6 +2,7 @@
 #ifndef SPOOLRPC_SERVER_EXECUTOR_H_
 #define SPOOLRPC_SERVER_EXECUTOR_H_
 
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -10,6 +11,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "spoolrpc/metrics/gauge.h"
 #include "spoolrpc/server/server_call.h"
 
 namespace spoolrpc::server {
@@ -21,7 +23,8 @@ class Executor {
  public:
   using RunFn = std::function<void(const std::shared_ptr<ServerCall>&)>;
 
-  Executor(int workers, size_t max_queued, RunFn run);
+  // `queue_length`, if it is not null, is told how many calls wait; it must outlive the executor.
+  Executor(int workers, size_t max_queued, RunFn run, metrics::Gauge* queue_length = nullptr);
   // Stop() must have been called.
   ~Executor();
 
@@ -30,6 +33,11 @@ class Executor {
   // Runs `turn` on a worker, in its order among the calls. It does not count as one that waits, and
   // is not taken out: it is for whoever keeps calls of his own, a batcher. Dropped after Stop().
   void SubmitTurn(std::function<void()> turn) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // So many more calls wait, or fewer: also for whoever keeps calls of his own until their turn.
+  void CountWaiting(int64_t by) {
+    if (queue_length_ != nullptr) queue_length_->Add(by);
+  }
 
   // Takes a worker's place for a handler that the caller runs itself; false if all are taken or
   // calls wait for one. Ended by EndInline().
@@ -40,7 +48,7 @@ class Executor {
   std::vector<std::shared_ptr<ServerCall>> TakeQueued() ABSL_LOCKS_EXCLUDED(mu_);
   // Waits until no handler runs and none waits; false if `deadline` comes first.
   bool WaitIdle(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mu_);
-  // Ends the threads; waits for the handlers that run.
+  // Ends the threads; waits for the handlers that run, and drops what has not started.
   void Stop() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
@@ -56,6 +64,7 @@ class Executor {
   const int workers_;
   const size_t max_queued_;
   const RunFn run_;
+  metrics::Gauge* const queue_length_;
   absl::Mutex mu_;
   absl::CondVar work_;
   absl::CondVar idle_;

@@ -11,6 +11,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
+#include "spoolrpc/metrics/call_metrics.h"
 #include "spoolrpc/os/clock.h"
 #include "spoolrpc/server/intercepted_handler.h"
 #include "spoolrpc/server/service.h"
@@ -42,12 +43,17 @@ class MethodEntry {
     usual_time_.store(before < 0 ? took : before + (took - before) / 8, std::memory_order_relaxed);
   }
 
+  // Where its calls are counted; null: nowhere.
+  metrics::CallMetrics* metrics() const { return metrics_; }
+  void set_metrics(metrics::CallMetrics* metrics) { metrics_ = metrics; }
+
  private:
   const MethodInfo* const info_;
   const MethodHandler* const handler_;
   // Constant once the server has started.
   int concurrency_;
   BatchSpec batch_;
+  metrics::CallMetrics* metrics_ = nullptr;
   std::atomic<os::Nanos> usual_time_{-1};
 };
 

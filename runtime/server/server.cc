@@ -1,5 +1,7 @@
 #include "spoolrpc/server/server.h"
 
+#include "spoolrpc/metrics/registry.h"
+#include "spoolrpc/metrics/textfile_writer.h"
 #include "spoolrpc/server/failure_log.h"
 #include "spoolrpc/server/isolated_methods.h"
 #include "spoolrpc/server/method_table.h"
@@ -51,6 +53,7 @@ void Server::Shutdown(absl::Time deadline) {
   for (ServerObserver* observer : observers_) observer->OnDrain();
   for (const auto& server : servers_) server->Drain(deadline);
   for (ServerObserver* observer : observers_) observer->OnStopped();
+  if (metrics_file_ != nullptr) metrics_file_->Stop();
   absl::MutexLock lock(&mu_);
   stopped_ = true;
 }

@@ -14,6 +14,15 @@ namespace spoolrpc {
 
 class ServerObserver;
 
+namespace metrics {
+class Registry;
+class TextfileWriter;
+}  // namespace metrics
+
+namespace os {
+class SystemCalls;
+}  // namespace os
+
 namespace server {
 class FailureLog;
 class IsolatedMethods;
@@ -61,10 +70,13 @@ class Server {
   // In the order in which they are made: each uses those before it.
   std::unique_ptr<server::FailureLog> failures_;
   std::unique_ptr<server::IsolatedMethods> isolated_;
+  std::unique_ptr<metrics::Registry> own_metrics_;  // null: the program's, or none
+  std::shared_ptr<os::SystemCalls> calls_;          // null: the environment's are not counted
   std::unique_ptr<server::MethodTable> methods_;
   std::vector<std::unique_ptr<server::ServerLog>> logs_;
   std::vector<std::unique_ptr<server::SpoolServer>> servers_;
   std::vector<ServerObserver*> observers_;
+  std::unique_ptr<metrics::TextfileWriter> metrics_file_;  // null: none is written
   absl::Mutex mu_;
   absl::Mutex shutdown_mu_;
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;

@@ -4,7 +4,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "spoolrpc/log/format.h"
+#include "spoolrpc/metrics/registry.h"
+#include "spoolrpc/metrics/textfile_writer.h"
+#include "spoolrpc/os/error.h"
 #include "spoolrpc/server/failure_log.h"
 #include "spoolrpc/server/isolated_methods.h"
 #include "spoolrpc/server/method_table.h"
@@ -85,6 +89,17 @@ ServerBuilder& ServerBuilder::set_log_sink(LogSink* sink) {
   return *this;
 }
 
+ServerBuilder& ServerBuilder::set_metrics(metrics::Registry* registry) {
+  metrics_ = registry;
+  return *this;
+}
+
+ServerBuilder& ServerBuilder::set_metrics_file(absl::string_view path, absl::Duration interval) {
+  metrics_file_ = std::string(path);
+  metrics_interval_ = interval;
+  return *this;
+}
+
 ServerBuilder& ServerBuilder::set_poll_interval(const wait::PollInterval& interval) {
   poll_interval_ = interval;
   return *this;
@@ -115,6 +130,35 @@ ServerBuilder& ServerBuilder::set_environment(const os::Environment& environment
   return *this;
 }
 
+absl::StatusOr<metrics::Registry*> ServerBuilder::StartMetrics(
+    const std::vector<std::string>& spools, Server* server) const {
+  metrics::Registry* registry = metrics_;
+  if (registry == nullptr && metrics_file_.has_value()) {
+    server->own_metrics_ = std::make_unique<metrics::Registry>(
+        metrics::Role::kServer, metrics::Labels{{"spool", absl::StrJoin(spools, ",")}});
+    registry = server->own_metrics_.get();
+  }
+  if (registry == nullptr) return registry;
+  server->calls_ = registry->CountFileOperations(environment_.calls);
+  for (server::MethodEntry* const method : server->methods_->All()) {
+    method->set_metrics(registry->ForMethod(method->info().full_name));
+  }
+  if (!metrics_file_.has_value()) return registry;
+  // (Not counted itself: what is counted is what the calls cost.)
+  server->metrics_file_ = std::make_unique<metrics::TextfileWriter>(
+      registry, *metrics_file_, metrics_interval_, environment_.calls,
+      [server](const absl::Status& status) {
+        server->logs_.front()->Log(
+            status.ok() ? LogLevel::kInfo : LogLevel::kWarning,
+            status.ok() ? "the metrics' file is written again" : status.ToString());
+      });
+  if (absl::Status s = server->metrics_file_->Write(); !s.ok()) {
+    return os::Annotate(s, absl::StrCat("ServerBuilder: set_metrics_file(", *metrics_file_,
+                                        "): its directory must be there and writable"));
+  }
+  return registry;
+}
+
 absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
   if (services_.empty()) {
     return absl::InvalidArgumentError("ServerBuilder: no service; call RegisterService() first");
@@ -134,6 +178,21 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
   }
   if (lease_term_ < absl::Milliseconds(100) || lease_term_ > absl::Hours(24)) {
     return absl::InvalidArgumentError("ServerBuilder: lease_term: must be from 100 ms to 24 h");
+  }
+  if (metrics_ != nullptr && metrics_->role() != metrics::Role::kServer) {
+    return absl::InvalidArgumentError(
+        "ServerBuilder: set_metrics(): the registry counts for a client; make one of "
+        "Role::kServer");
+  }
+  if (metrics_file_.has_value()) {
+    if (metrics_file_->empty()) {
+      return absl::InvalidArgumentError("ServerBuilder: set_metrics_file(): the path is empty");
+    }
+    if (metrics_interval_ < absl::Milliseconds(10) || metrics_interval_ > absl::Hours(24)) {
+      return absl::InvalidArgumentError(absl::StrCat("ServerBuilder: set_metrics_file(",
+                                                     *metrics_file_,
+                                                     "): the interval must be from 10 ms to 24 h"));
+    }
   }
   auto server = std::unique_ptr<Server>(new Server);
   const int workers = workers_ > 0 ? workers_ : std::max(2, environment_.host->Cpus());
@@ -206,10 +265,14 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
     if (!path.ok()) return path.status();
     paths.push_back(*std::move(path));
   }
+  const auto metrics = StartMetrics(paths, server.get());
+  if (!metrics.ok()) return metrics.status();
   for (const std::string& path : paths) {
     server->logs_.push_back(std::make_unique<server::ServerLog>(log_level_, log_sink_));
     server::SpoolServerOptions options;
     options.env = environment_;
+    if (server->calls_ != nullptr) options.env.calls = server->calls_.get();
+    options.metrics = *metrics;
     options.path = path;
     options.transport = transport_;
     options.methods = server->methods_.get();
@@ -230,6 +293,7 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
     if (!started.ok()) return started.status();
     server->servers_.push_back(*std::move(started));
   }
+  if (server->metrics_file_ != nullptr) server->metrics_file_->Start();
   return server;
 }
 

@@ -3,6 +3,7 @@
 #define SPOOLRPC_SERVER_SERVER_BUILDER_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +20,10 @@
 #include "spoolrpc/wait/poll_schedule.h"
 
 namespace spoolrpc {
+
+namespace metrics {
+class Registry;
+}  // namespace metrics
 
 // Not thread-safe. Setters return the builder; what makes no sense is reported by BuildAndStart().
 class ServerBuilder {
@@ -59,6 +64,16 @@ class ServerBuilder {
   // Messages go there instead of to the spool's log file and stderr. Must outlive the server.
   ServerBuilder& set_log_sink(LogSink* sink);
 
+  // Counts there, from the server's start on, what docs/metrics.md lists: calls, queues, batches
+  // and file-system operations. A registry of Role::kServer, which must outlive the server.
+  ServerBuilder& set_metrics(metrics::Registry* registry);
+  // Writes the metrics as text to the file `path`, for node_exporter's textfile collector (which
+  // looks for names in ".prom"): when the server starts, every `interval` (10 ms to 24 h), and when
+  // it has stopped. Those of set_metrics(); without it the server counts in a registry of its own,
+  // with the label "spool". By a thread of its own; the directory should be a local one.
+  ServerBuilder& set_metrics_file(absl::string_view path,
+                                  absl::Duration interval = absl::Seconds(15));
+
   // How often files are looked at that nobody rings for.
   ServerBuilder& set_poll_interval(const wait::PollInterval& interval);
   // How long the server spins before it sleeps, where clients are on the same host.
@@ -73,6 +88,10 @@ class ServerBuilder {
   absl::StatusOr<std::unique_ptr<Server>> BuildAndStart();
 
  private:
+  // Prepares `server`, which has its methods, for counting. Null: nothing is to be counted.
+  absl::StatusOr<metrics::Registry*> StartMetrics(const std::vector<std::string>& spools,
+                                                  Server* server) const;
+
   std::vector<std::string> addresses_;
   std::vector<Service*> services_;
   std::vector<std::shared_ptr<ServerInterceptorFactory>> interceptors_;
@@ -92,6 +111,9 @@ class ServerBuilder {
   size_t max_send_ = size_t{64} << 20;
   LogLevel log_level_ = LogLevel::kInfo;
   LogSink* log_sink_ = nullptr;
+  metrics::Registry* metrics_ = nullptr;
+  std::optional<std::string> metrics_file_;
+  absl::Duration metrics_interval_;
   wait::PollInterval poll_interval_;
   absl::Duration spin_ = absl::Microseconds(50);
   absl::Duration lease_term_ = absl::Seconds(10);

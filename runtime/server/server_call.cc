@@ -17,7 +17,7 @@ ServerCall::ServerCall(std::shared_ptr<ServerSession> session, uint64_t id, Meth
     : session_(std::move(session)),
       id_(id),
       method_(method),
-      arrived_(arrived),
+      counter_(method->metrics(), session_->clock(), arrived),
       granted_(rpc::kStreamWindow),
       credit_(rpc::kStreamWindow) {
   if (header.has_timeout_ns()) {
@@ -59,8 +59,10 @@ absl::Status ServerCall::ParseRequest(absl::string_view bytes, bool compressed) 
           whole.status().code(),
           absl::StrCat(context_.method_, ": the request: ", whole.status().message()));
     }
+    counter_.OnReceive(whole->size());
     return rpc::ParseMessage(*whole, method_->info().full_name, request_.get());
   }
+  counter_.OnReceive(bytes.size());
   return rpc::ParseMessage(bytes, method_->info().full_name, request_.get());
 }
 
@@ -226,6 +228,7 @@ bool ServerCall::Parse(Inbound inbound, google::protobuf::MessageLite* message) 
     if (whole.ok()) inbound.bytes = *std::move(whole);
   }
   if (parsed.ok()) {
+    counter_.OnReceive(inbound.bytes.size());
     parsed = rpc::ParseMessage(inbound.bytes, method_->info().full_name, message);
   }
   if (parsed.ok()) return true;
@@ -271,6 +274,7 @@ bool ServerCall::Serialize(const google::protobuf::MessageLite& message, std::st
     return false;
   }
   message.SerializePartialToString(bytes);
+  counter_.OnSend(size);
   return true;
 }
 

@@ -14,6 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "google/protobuf/message_lite.h"
 #include "spoolrpc/log/format.h"
+#include "spoolrpc/metrics/call_counter.h"
 #include "spoolrpc/os/clock.h"
 #include "spoolrpc/rpc/reassembly.h"
 #include "spoolrpc/server/after_reply.h"
@@ -39,7 +40,6 @@ class ServerCall final : public ServerStream,
   const std::shared_ptr<ServerSession>& session() const { return session_; }
   uint64_t id() const { return id_; }
   MethodEntry* method() const { return method_; }
-  os::Nanos arrived() const { return arrived_; }
   bool expired(os::Nanos now) const { return now >= deadline_; }
   bool client_streams() const;
   bool server_streams() const;
@@ -85,6 +85,8 @@ class ServerCall final : public ServerStream,
   bool compresses() const;
   int32_t reason() const { return reason_; }  // an ErrorInfo::Reason of the runtime's own making
   void EncodeMetadata(wire::ReplyHeader* header) const;
+  // What it comes to. Its end is counted once, by the session.
+  const metrics::CallCounter& counter() const { return counter_; }
   void FailReply(absl::Status status, int32_t reason) {
     status_ = std::move(status);
     reason_ = reason;
@@ -110,6 +112,8 @@ class ServerCall final : public ServerStream,
   bool acknowledged = false;
   // Whether the handler runs, or has run. Belongs to the session's lock.
   bool started = false;
+  // Whether its end has been counted. Belongs to the session's lock.
+  bool counted = false;
   // A message of the client's stream that comes in several frames. Belongs to the session's lock.
   std::unique_ptr<rpc::Reassembly> partial;
   bool partial_compressed = false;
@@ -143,7 +147,7 @@ class ServerCall final : public ServerStream,
   const std::shared_ptr<ServerSession> session_;
   const uint64_t id_;
   MethodEntry* const method_;
-  const os::Nanos arrived_;
+  const metrics::CallCounter counter_;
   os::Nanos deadline_ = os::kNever;
   CallbackServerContext context_;
   std::unique_ptr<google::protobuf::MessageLite> request_;

@@ -303,7 +303,7 @@ absl::Status ServerSession::OnCall(const log::Frame& frame) {
     return absl::OkStatus();
   }
   if (header.kind() != static_cast<wire::MethodKind>(method->info().kind)) {
-    Answer(frame.call,
+    Refuse(frame.call, *method,
            absl::UnimplementedError(absl::StrCat(
                name->second, ": the client's .proto file says ",
                wire::MethodKind_Name(header.kind()), " of this method, the server's ",
@@ -312,13 +312,13 @@ absl::Status ServerSession::OnCall(const log::Frame& frame) {
     return absl::OkStatus();
   }
   if (host_->draining()) {
-    Answer(frame.call, absl::UnavailableError("the server is draining"), wire::NOT_STARTED_DRAINING,
-           0);
+    Refuse(frame.call, *method, absl::UnavailableError("the server is draining"),
+           wire::NOT_STARTED_DRAINING, 0);
     return absl::OkStatus();
   }
   const os::Nanos now = env_.clock->Now();
   if (discard_pending_ && header.waited_ns() > static_cast<uint64_t>(now - server_started_)) {
-    Answer(frame.call,
+    Refuse(frame.call, *method,
            absl::UnavailableError(absl::StrCat(
                name->second, ": issued before this server started, which discards such calls")),
            wire::NOT_STARTED_DISCARDED, 0);
@@ -328,7 +328,7 @@ absl::Status ServerSession::OnCall(const log::Frame& frame) {
   const bool compressed = (frame.flags & log::kCompressed) != 0;
   const uint64_t size = more ? header.message_size() : payload.size();
   if (size > max_request_size_) {
-    Answer(frame.call,
+    Refuse(frame.call, *method,
            absl::ResourceExhaustedError(absl::StrCat(name->second, ": the request has ", size,
                                                      " bytes, this server accepts ",
                                                      max_request_size_)),
@@ -351,7 +351,7 @@ absl::Status ServerSession::OnCall(const log::Frame& frame) {
     return absl::OkStatus();
   }
   if (partial_bytes_ + payload.size() > max_request_size_ + kPartialSlack) {
-    Close(frame.call);
+    Close(call.get(), absl::StatusCode::kResourceExhausted);
     Answer(frame.call,
            absl::ResourceExhaustedError(absl::StrCat(
                name->second,
@@ -387,7 +387,7 @@ absl::Status ServerSession::OnData(const log::Frame& frame) {
     Admit(whole.call, whole.bytes->bytes(), whole.compressed);
     return absl::OkStatus();
   }
-  Close(frame.call);
+  Close(whole.call.get(), absl::StatusCode::kResourceExhausted);
   if (!whole.bytes->overflowed()) {
     Answer(frame.call,
            absl::ResourceExhaustedError(absl::StrCat(
@@ -424,7 +424,7 @@ absl::Status ServerSession::OnStreamPart(ServerCall* call, const log::Frame& fra
     }
     if (!call->partial->Add(frame.payload)) {
       const std::shared_ptr<ServerCall> keep = calls_.find(call->id())->second;
-      Close(call->id());
+      Close(call, absl::StatusCode::kResourceExhausted);
       Answer(call->id(),
              absl::ResourceExhaustedError(
                  absl::StrCat(call->method()->info().full_name, ": a message is larger than the ",
@@ -454,8 +454,8 @@ void ServerSession::OnCredit(const log::Frame& frame) {
 void ServerSession::OnCancel(uint64_t id) {
   if (const auto it = partial_.find(id); it != partial_.end()) {
     partial_bytes_ -= it->second.bytes->seen();
+    Close(it->second.call.get(), absl::StatusCode::kCancelled);
     partial_.erase(it);
-    Close(id);
     return;
   }
   if (const auto it = calls_.find(id); it != calls_.end()) it->second->Cancel();
@@ -464,7 +464,7 @@ void ServerSession::OnCancel(uint64_t id) {
 void ServerSession::Admit(std::shared_ptr<ServerCall> call, absl::string_view request,
                           bool compressed) {
   if (absl::Status s = call->ParseRequest(request, compressed); !s.ok()) {
-    Close(call->id());
+    Close(call.get(), s.code());
     Answer(call->id(), s, wire::NOT_STARTED_NO,
            absl::IsResourceExhausted(s) ? ErrorInfo::MESSAGE_TOO_LARGE : ErrorInfo::BAD_MESSAGE);
     return;
@@ -484,10 +484,25 @@ void ServerSession::Open(uint64_t id, const std::shared_ptr<ServerCall>& call) {
   }
 }
 
-bool ServerSession::Close(uint64_t id) {
-  if (calls_.erase(id) == 0) return false;
+bool ServerSession::Close(ServerCall* call, absl::StatusCode code) {
+  CountEnd(call, code);
+  // This may be the last reference to it.
+  if (calls_.erase(call->id()) == 0) return false;
   if (open_.fetch_sub(1, std::memory_order_relaxed) == 1) link_->UnwatchPeer();
   return true;
+}
+
+void ServerSession::CountEnd(ServerCall* call, absl::StatusCode code) {
+  if (!call->counter().counts() || std::exchange(call->counted, true)) return;
+  call->counter().OnEnd(code);
+}
+
+void ServerSession::Refuse(uint64_t id, const MethodEntry& method, const absl::Status& status,
+                           wire::NotStarted not_started, int32_t reason) {
+  if (method.metrics() != nullptr) {
+    metrics::CallCounter(method.metrics(), env_.clock, env_.clock->Now()).OnEnd(status.code());
+  }
+  Answer(id, status, not_started, reason);
 }
 
 void ServerSession::Answer(uint64_t id, const absl::Status& status, wire::NotStarted not_started,
@@ -502,7 +517,7 @@ void ServerSession::Answer(uint64_t id, const absl::Status& status, wire::NotSta
 
 ServerSession::Start ServerSession::Drop(const std::shared_ptr<ServerCall>& call) {
   absl::MutexLock lock(&mu_);
-  Close(call->id());
+  Close(call.get(), absl::StatusCode::kCancelled);
   return Start::kDropped;
 }
 
@@ -537,7 +552,7 @@ ServerSession::Start ServerSession::CheckCall(const std::shared_ptr<ServerCall>&
   if (call->expired(now)) {
     {
       absl::MutexLock lock(&mu_);
-      if (Close(call->id())) {
+      if (Close(call.get(), absl::StatusCode::kDeadlineExceeded)) {
         Answer(call->id(),
                absl::DeadlineExceededError(
                    absl::StrCat(call->method()->info().full_name,
@@ -579,7 +594,12 @@ void ServerSession::EndCall(const std::shared_ptr<ServerCall>& call) {
     if (!call->Compress(&compressed)) compressed.clear();
   }
   absl::MutexLock lock(&mu_);
-  if (!Close(call->id()) || ended()) return;
+  // Nobody takes the reply of a session that has ended.
+  if (!Close(call.get(), ended() ? absl::StatusCode::kCancelled : call->status().code()) ||
+      ended()) {
+    return;
+  }
+  if (call->status().ok() && call->reply() != nullptr) call->counter().OnSend(call->reply_size());
   const uint8_t flags = call->acknowledged ? 0 : log::kAcked;
   if (!compressed.empty()) {
     link_->SendBytes(log::FrameType::kReply, flags | log::kCompressed, call->id(), &header,
@@ -615,7 +635,7 @@ void ServerSession::RejectCall(const std::shared_ptr<ServerCall>& call, wire::No
                                const absl::Status& status) {
   {
     absl::MutexLock lock(&mu_);
-    if (!Close(call->id()) || ended()) return;
+    if (!Close(call.get(), status.code()) || ended()) return;
     Answer(call->id(), status, why, 0);
     answers_ = false;
   }
@@ -664,7 +684,13 @@ void ServerSession::End(wire::Goodbye::Cause cause, const std::string& detail, b
     for (const auto& [id, call] : calls_) {
       call->Cancel();
       // What was read and is on its way to the queue is returned in the same step.
-      if (cause == wire::Goodbye::DRAINED && !call->started) {
+      const bool returned = cause == wire::Goodbye::DRAINED && !call->started;
+      // (One whose handler runs is counted when that has ended.)
+      if (!call->started) {
+        CountEnd(call.get(),
+                 returned ? absl::StatusCode::kUnavailable : absl::StatusCode::kCancelled);
+      }
+      if (returned) {
         Answer(id, absl::UnavailableError("the server is draining"), wire::NOT_STARTED_DRAINING, 0);
       }
     }

@@ -44,7 +44,7 @@ class SessionHost {
   // A handler, or work after a reply, has thrown.
   virtual void OnHandlerFailed(const absl::Status& failure) = 0;
   // A batch of `size` calls goes to its handler; on the thread that runs it.
-  virtual void OnBatch(const MethodEntry& /*method*/, int /*size*/) {}
+  virtual void OnBatch(const MethodEntry& method, int size) = 0;
 };
 
 struct ServerSessionOptions {
@@ -76,6 +76,7 @@ class ServerSession final : public link::Pollable,
   const os::ProcessId& client() const { return client_; }
   const std::string& peer() const { return peer_; }
   SessionHost* host() const { return host_; }
+  const os::Clock* clock() const { return env_.clock; }
   size_t max_request_size() const { return max_request_size_; }
   size_t max_reply_size() const { return max_reply_size_; }
   // Whether the client takes messages that are compressed so.
@@ -152,12 +153,18 @@ class ServerSession final : public link::Pollable,
   void OnCancel(uint64_t id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Admit(std::shared_ptr<ServerCall> call, absl::string_view request, bool compressed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Answers a call that has no ServerCall.
+  // Answers a call that gets no ServerCall, of a method that the server has.
+  void Refuse(uint64_t id, const MethodEntry& method, const absl::Status& status,
+              wire::NotStarted not_started, int32_t reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Answers a call that has no ServerCall, or that was closed.
   void Answer(uint64_t id, const absl::Status& status, wire::NotStarted not_started, int32_t reason)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Open(uint64_t id, const std::shared_ptr<ServerCall>& call)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  bool Close(uint64_t id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The call ends, with this code. False: it was closed before.
+  bool Close(ServerCall* call, absl::StatusCode code) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Unless it was counted before.
+  void CountEnd(ServerCall* call, absl::StatusCode code) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Start Drop(const std::shared_ptr<ServerCall>& call) ABSL_LOCKS_EXCLUDED(mu_);
   // docs/protocol.md, section 4: after a gap or a lapse of the own lease the session is in doubt,
   // and calls are held until the client is known to wait for them still.

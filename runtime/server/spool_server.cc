@@ -83,6 +83,7 @@ absl::Status SpoolServer::Begin() {
   dispatcher.max_queued = options_.max_queued;
   dispatcher.max_streams = options_.max_streams;
   dispatcher.spin = options_.spin;
+  dispatcher.metrics = options_.metrics;
   dispatcher.timers = &timers_;
   dispatcher.bell = spool_->network() ? nullptr : directory_->doorbell();
   dispatcher.on_rung = [this](uint32_t slot, log::AlignedBuffer* buffer) {
@@ -116,6 +117,10 @@ void SpoolServer::Warn(const std::string& message) {
 }
 
 void SpoolServer::OnHandlerFailed(const absl::Status& failure) { options_.failures->Add(failure); }
+
+void SpoolServer::OnBatch(const MethodEntry& method, int size) {
+  if (method.metrics() != nullptr) method.metrics()->OnBatch(size);
+}
 
 void SpoolServer::Wake() { eventfd_write(wake_fd_, 1); }
 

@@ -14,6 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "spoolrpc/link/io_threads.h"
+#include "spoolrpc/metrics/registry.h"
 #include "spoolrpc/server/dispatcher.h"
 #include "spoolrpc/server/failure_log.h"
 #include "spoolrpc/server/method_table.h"
@@ -44,6 +45,8 @@ struct SpoolServerOptions {
   Compression compression = Compression::kDefault;
   int max_streams = 1000;
   bool discard_pending = false;
+  // Null: nothing is counted. Its methods are those that `methods` counts in.
+  metrics::Registry* metrics = nullptr;
 };
 
 // Thread-safe.
@@ -74,6 +77,7 @@ class SpoolServer final : public SessionHost {
   Compression compression() const override { return options_.compression; }
   void Warn(const std::string& message) override;
   void OnHandlerFailed(const absl::Status& failure) override;
+  void OnBatch(const MethodEntry& method, int size) override;
 
  private:
   explicit SpoolServer(const SpoolServerOptions& options);

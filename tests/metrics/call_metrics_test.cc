@@ -2,12 +2,17 @@
 #include "spoolrpc/metrics/call_metrics.h"
 
 #include <atomic>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "gtest/gtest.h"
+#include "spoolrpc/metrics/call_counter.h"
 #include "spoolrpc/metrics/registry.h"
+#include "tests/testing/fake_clock.h"
+#include "tests/testing/faulty_system_calls.h"
 
 namespace spoolrpc::metrics {
 namespace {
@@ -20,9 +25,13 @@ TEST(CallMetricsTest, CountsACall) {
   EXPECT_EQ(metrics.Summary().started, 1);
   EXPECT_EQ(metrics.Summary().in_flight, 1);
   EXPECT_EQ(metrics.Summary().Ended(), 0);
-  metrics.OnEnd(StatusCode::kOk, 5000, 100, 20);
+  metrics.OnReceive(20);
+  metrics.OnSend(100);
+  EXPECT_EQ(metrics.Summary().bytes_sent, 100);  // while it lasts
+  metrics.OnEnd(StatusCode::kOk, 5000);
   metrics.OnStart();
-  metrics.OnEnd(StatusCode::kUnavailable, 7000, 10, 0);
+  metrics.OnSend(10);
+  metrics.OnEnd(StatusCode::kUnavailable, 7000);
   const MethodSummary summary = metrics.Summary();
   EXPECT_EQ(summary.started, 2);
   EXPECT_EQ(summary.in_flight, 0);
@@ -40,7 +49,7 @@ TEST(CallMetricsTest, CountsACall) {
 TEST(CallMetricsTest, EveryCodeHasItsPlaceAndOthersAreUnknown) {
   CallMetrics metrics;
   for (int code = -2; code < kStatusCodes + 2; ++code) {
-    metrics.OnEnd(static_cast<StatusCode>(code), 1, 0, 0);
+    metrics.OnEnd(static_cast<StatusCode>(code), 1);
   }
   const MethodSummary summary = metrics.Summary();
   for (int code = 0; code < kStatusCodes; ++code) {
@@ -50,7 +59,7 @@ TEST(CallMetricsTest, EveryCodeHasItsPlaceAndOthersAreUnknown) {
 
 TEST(CallMetricsTest, ATimeThatRanBackwardsIsNone) {
   CallMetrics metrics;
-  metrics.OnEnd(StatusCode::kOk, -5, 0, 0);
+  metrics.OnEnd(StatusCode::kOk, -5);
   EXPECT_EQ(metrics.Summary().latency.max, 0);
 }
 
@@ -73,7 +82,9 @@ TEST(CallMetricsTest, ManyThreadsLoseNothing) {
       for (int call = 0; call < kCalls; ++call) {
         metrics.OnStart();
         if (call % 100 == 0) metrics.OnBatch(1 + call % 7);
-        metrics.OnEnd(call % 2 == 0 ? StatusCode::kOk : StatusCode::kInternal, call, 3, 5);
+        metrics.OnSend(3);
+        metrics.OnReceive(5);
+        metrics.OnEnd(call % 2 == 0 ? StatusCode::kOk : StatusCode::kInternal, call);
       }
     });
   }
@@ -89,6 +100,57 @@ TEST(CallMetricsTest, ManyThreadsLoseNothing) {
   EXPECT_EQ(summary.bytes_received, 5 * kAll);
   EXPECT_EQ(summary.latency.count, kAll);
   EXPECT_EQ(summary.batch_size.count, kAll / 100);
+}
+
+TEST(CallCounterTest, CountsFromItsBeginningToItsEnd) {
+  testing::FakeClock clock;
+  CallMetrics metrics;
+  const os::Nanos began = clock.Now();
+  clock.Advance(absl::Microseconds(5));  // read, and looked at later
+  const CallCounter counter(&metrics, &clock, began);
+  EXPECT_TRUE(counter.counts());
+  EXPECT_EQ(metrics.Summary().in_flight, 1);
+  clock.Advance(absl::Microseconds(2));
+  const CallCounter same = counter;
+  same.OnReceive(3);
+  same.OnSend(4);
+  same.OnEnd(StatusCode::kAborted);
+  const MethodSummary summary = metrics.Summary();
+  EXPECT_EQ(summary.started, 1);
+  EXPECT_EQ(summary.in_flight, 0);
+  EXPECT_EQ(summary.ended[static_cast<int>(StatusCode::kAborted)], 1);
+  EXPECT_EQ(summary.bytes_sent, 4);
+  EXPECT_EQ(summary.bytes_received, 3);
+  EXPECT_EQ(summary.latency.max, 7000);
+}
+
+TEST(CallCounterTest, WithoutMetricsItCountsNothing) {
+  for (const CallCounter& counter : {CallCounter(), CallCounter(nullptr, nullptr, 1)}) {
+    EXPECT_FALSE(counter.counts());
+    counter.OnSend(1);
+    counter.OnReceive(1);
+    counter.OnEnd(StatusCode::kOk);
+  }
+}
+
+TEST(RegistryTest, FileOperationsOfAllAreAddedUpAndOutliveIt) {
+  testing::FaultySystemCalls one;
+  testing::FaultySystemCalls other;
+  auto registry = std::make_unique<Registry>(Role::kClient);
+  const auto calls = registry->CountFileOperations(&one);
+  EXPECT_EQ(registry->CountFileOperations(&one), calls);
+  const auto more = registry->CountFileOperations(&other);
+  EXPECT_NE(more, calls);
+  calls->Unlink("/nonexistent/name");
+  more->Unlink("/nonexistent/name");
+  more->Rmdir("/nonexistent/name");
+  const FileOperationCounts counts = registry->FileOperations();
+  EXPECT_EQ(counts[static_cast<int>(FileOperation::kUnlink)], 2);
+  EXPECT_EQ(counts[static_cast<int>(FileOperation::kRmdir)], 1);
+  EXPECT_EQ(other.Count(testing::Call::kRmdir), 1);
+  registry.reset();
+  more->Rmdir("/nonexistent/name");
+  EXPECT_EQ(other.Count(testing::Call::kRmdir), 2);
 }
 
 TEST(RegistryTest, AMethodHasOneCallMetricsForGood) {

@@ -39,7 +39,9 @@ using Parsed = std::map<std::string, ParsedFamily>;
 // A call of this length, in nanoseconds.
 void AddCall(CallMetrics* metrics, os::Nanos latency, StatusCode code = StatusCode::kOk) {
   metrics->OnStart();
-  metrics->OnEnd(code, latency, 1000, 1);
+  metrics->OnSend(1000);
+  metrics->OnReceive(1);
+  metrics->OnEnd(code, latency);
 }
 
 TEST(OpenMetricsTest, NothingCounted) {
@@ -65,9 +67,7 @@ TEST(OpenMetricsTest, EverythingThatIsCountedIsInTheText) {
     return labels;
   };
   Registry registry(Role::kClient);
-  CountingSystemCalls calls;
-  registry.AddFileOperations(&calls);
-  calls.Unlink("/nonexistent/name");
+  registry.CountFileOperations(os::SystemCalls::Real())->Unlink("/nonexistent/name");
   CallMetrics* const metrics = registry.ForMethod("p.S/M");
   for (int i = 0; i < 98; ++i) AddCall(metrics, 1 << 20);
   AddCall(metrics, (1 << 20) + 1, StatusCode::kUnavailable);
@@ -150,7 +150,8 @@ TEST(OpenMetricsTest, LabelsMayHoldAnything) {
 
 TEST(OpenMetricsTest, LargeNumbersAreWhole) {
   Registry registry(Role::kServer);
-  registry.ForMethod("m")->OnEnd(StatusCode::kOk, os::kNever, uint64_t{1} << 62, 0);
+  registry.ForMethod("m")->OnSend(uint64_t{1} << 62);
+  registry.ForMethod("m")->OnEnd(StatusCode::kOk, os::kNever);
   const std::string text = registry.OpenMetricsText();
   EXPECT_THAT(text, HasSubstr("} 4611686018427387904\n"));
   EXPECT_OK(ParseOpenMetrics(text));
