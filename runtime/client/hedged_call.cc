@@ -90,8 +90,15 @@ void HedgedCall::SendDue() {
       return;
     }
     call->StartCall();
-    // The caller may have cancelled before there was this copy.
-    if (ContextAccess(context_).cancelled()) CancelCopies();
+    // The caller may have cancelled before there was this copy. (Once the call has finished its
+    // context may be gone.)
+    bool cancelled = false;
+    {
+      absl::MutexLock lock(&mu_);
+      if (finished_) return;
+      cancelled = ContextAccess(context_).cancelled();
+    }
+    if (cancelled) CancelCopies();
   }
 }
 

@@ -13,6 +13,7 @@ extern "C" const char* __tsan_default_suppressions() {
       // inside Abseil; the counter that orders it after the other threads' reading is not seen.
       "race:absl::*::Status::UnrefNonInlined\n"
       "race:absl::*::Status::EqualsSlow\n"
+      "race:absl::*::Storage<absl::*::status_internal::Payload*::DestroyContents\n"
       "race:absl::*::Cord::CopyToArraySlowPath\n"
       "race:absl::*::cord_internal::CordRep::Destroy\n";
 }
