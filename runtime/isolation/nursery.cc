@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,6 +24,7 @@ namespace {
 
 // A nursery that has not answered by then is stopped, or the machine is.
 constexpr absl::Duration kPatience = absl::Seconds(10);
+constexpr absl::Duration kEndPatience = absl::Seconds(5);
 
 // Threads of this process; 1 if the kernel does not tell.
 int CountThreads() {
@@ -88,8 +90,18 @@ absl::StatusOr<std::unique_ptr<Nursery>> Nursery::Start(std::vector<HandlerEntry
 
 Nursery::~Nursery() {
   close(control_);
-  // (ECHILD: the program has waited for it, or ignores its children.)
-  while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+  // It ends at once, unless somebody has stopped it. (ECHILD: the program has waited for it, or
+  // ignores its children.)
+  const absl::Time patience = absl::Now() + kEndPatience;
+  bool killed = false;
+  for (;;) {
+    const pid_t ended = waitpid(pid_, nullptr, killed ? 0 : WNOHANG);
+    if (ended == pid_ || (ended < 0 && errno != EINTR)) return;
+    if (!killed && absl::Now() > patience) {
+      kill(pid_, SIGKILL);
+      killed = true;
+    }
+    if (!killed) poll(nullptr, 0, 1);
   }
 }
 

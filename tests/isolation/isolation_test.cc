@@ -394,6 +394,18 @@ TEST_P(IsolationTest, NoProcessIsLeftBehind) {
   }));
 }
 
+TEST_P(IsolationTest, StoppedNurseryDoesNotHoldUpTheEnd) {
+  ASSERT_THAT(Do("echo"), IsOk());
+  int64_t nursery = 0;
+  std::ifstream(absl::StrCat("/proc/", server_->pid(), "/task/", server_->pid(), "/children")) >>
+      nursery;
+  ASSERT_GT(nursery, 0);
+  kill(static_cast<pid_t>(nursery), SIGSTOP);
+  server_->Send(SIGTERM);
+  EXPECT_EQ(server_->AwaitExit(kLong).value_or(-1), 0);
+  EXPECT_TRUE(Await(kLong, [&] { return !Alive(nursery); }));
+}
+
 TEST_P(IsolationTest, DrainLetsHandlersFinish) {
   const std::string go = scratch_ / "go";
   std::thread call([&] { EXPECT_THAT(Do("wait " + go), IsOk()); });
