@@ -79,6 +79,17 @@ StreamCall::~StreamCall() {
   if (limit_ != nullptr && state_ != State::kEnded) limit_->Release();
 }
 
+StreamCall::AtWork::AtWork(StreamCall* call)
+    : call_(std::static_pointer_cast<StreamCall>(call->shared_from_this())) {
+  absl::MutexLock lock(&call_->mu_);
+  ++call_->at_work_;
+}
+
+StreamCall::AtWork::~AtWork() {
+  absl::MutexLock lock(&call_->mu_);
+  if (--call_->at_work_ == 0 && call_->state_ == State::kEnded) call_->Schedule();
+}
+
 // ---------------------------------------------------------------- attempts
 
 void StreamCall::End(absl::Status status) {
@@ -102,6 +113,7 @@ void StreamCall::FailWith(absl::Status status) {
 }
 
 bool StreamCall::BeginOn(const std::shared_ptr<ClientSession>& session) {
+  const AtWork at_work(this);
   auto owned = std::make_unique<ClientCall>(*method_, context_);
   ClientCall* const attempt = owned.get();
   attempt->request = request_;
@@ -202,6 +214,11 @@ void StreamCall::ConnectAsync() {
       });
 }
 
+  // The caller may have cancelled since the look above, before there was anything to cancel.
+  if (access().cancelled() && resources_->pool->CancelWait(wait_)) {
+    wait_ = 0;
+    End(NoSession(absl::CancelledError(""), *method_, settings_, settings_.began, *resources_));
+  }
 void StreamCall::AfterAttempt() {
   ClientCall* attempt = nullptr;
   std::shared_ptr<ClientSession> session;
@@ -416,6 +433,7 @@ void StreamCall::FailAttempt(absl::Status status) {
     if (state_ != State::kOpen) {
       End(std::move(status));
       return;
+  const AtWork at_work(this);
     }
     attempt = attempt_;
     session = session_;
@@ -634,6 +652,7 @@ void StreamCall::OnTimer() {
                     resources_->clock->Now(), *resources_));
       return;
     }
+  const AtWork at_work(this);
     if (state_ == State::kOpen) {
       attempt = attempt_;
       session = session_;
@@ -734,7 +753,7 @@ bool StreamCall::PumpOne() {
         half_closed_ = true;
         SendOrKeep({/*half_close=*/true, false, ""});
       }
-    } else if (ended && holds_ == 0 && !end_told_) {
+    } else if (ended && holds_ == 0 && at_work_ == 0 && !end_told_) {
       what = What::kEnd;
       end_told_ = true;
     } else {

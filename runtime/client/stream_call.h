@@ -119,6 +119,19 @@ class StreamCall final : public CallObserver, public AsyncClientCall {
     std::string bytes;
   };
 
+  // While one lives, the end of an asynchronous call is not told: this thread is at work on its
+  // session, and once the end is told, context, session and channel may be gone.
+  class AtWork {
+   public:
+    explicit AtWork(StreamCall* call);
+    ~AtWork();
+    AtWork(const AtWork&) = delete;
+    AtWork& operator=(const AtWork&) = delete;
+
+   private:
+    const std::shared_ptr<StreamCall> call_;
+  };
+
   bool async() const { return async_; }
   ContextAccess access() const { return ContextAccess(context_); }
   // Makes the next attempt, on `session`. False: it takes no calls any more, try another.
@@ -210,3 +223,4 @@ class StreamCall final : public CallObserver, public AsyncClientCall {
 }  // namespace spoolrpc::client
 
 #endif  // SPOOLRPC_CLIENT_STREAM_CALL_H_
+  int at_work_ ABSL_GUARDED_BY(mu_) = 0;  // AtWork
