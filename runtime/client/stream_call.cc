@@ -127,12 +127,14 @@ bool StreamCall::BeginOn(const std::shared_ptr<ClientSession>& session) {
   attempt->compression = settings_.compression;
   attempt->observer = this;
   attempt->async = async();
+  // Goes without the lock, which its own threads take.
+  std::shared_ptr<ClientSession> former;
   {
     absl::MutexLock lock(&mu_);
     if (state_ != State::kConnecting) return true;
     attempts_.push_back(std::move(owned));
     attempt_ = attempt;
-    session_ = session;
+    former = std::exchange(session_, session);
     credit_ = granted_ = rpc::kStreamWindow;
     sent_ = taken_ = received_ = 0;
   }
@@ -570,7 +572,7 @@ void StreamCall::Abandon() {
         attempt = attempt_;
         session = session_;
       } else if (state_ != State::kConnecting) {
-        session_.reset();
+        session.swap(session_);  // it goes without the lock
         break;
       }
     }

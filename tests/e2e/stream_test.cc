@@ -1,5 +1,6 @@
 // Streaming calls that block, over real spools.
 #include <atomic>
+#include <filesystem>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -574,3 +575,5 @@ SPOOLRPC_BOTH_TRANSPORTS(StreamTest);
 
 }  // namespace
 }  // namespace spoolrpc::e2e
+  // It may outlive its session.
+  EXPECT_TRUE(Eventually([&] { return std::filesystem::is_empty(spool() + "/sessions"); }));
