@@ -96,7 +96,7 @@ void StreamCall::End(absl::Status status) {
   if (state_ == State::kEnded) return;
   state_ = State::kEnded;
   status_ = std::move(status);
-  replay_.clear();
+  DropReplay();
   if (limit_ != nullptr) limit_->Release();
   changed_.SignalAll();
   Schedule();
@@ -153,7 +153,7 @@ bool StreamCall::BeginOn(const std::shared_ptr<ClientSession>& session) {
       flush = true;
     }
     // The server may have shown meanwhile that it has begun.
-    if (!replayable_) replay_.clear();
+    if (!replayable_) DropReplay();
     state_ = State::kOpen;
     changed_.SignalAll();
     Schedule();  // what came meanwhile
@@ -214,13 +214,13 @@ void StreamCall::ConnectAsync() {
         }
         if (!self->BeginOn(*found)) self->ConnectAsync();
       });
-}
-
   // The caller may have cancelled since the look above, before there was anything to cancel.
   if (access().cancelled() && resources_->pool->CancelWait(wait_)) {
     wait_ = 0;
     End(NoSession(absl::CancelledError(""), *method_, settings_, settings_.began, *resources_));
   }
+}
+
 void StreamCall::AfterAttempt() {
   ClientCall* attempt = nullptr;
   std::shared_ptr<ClientSession> session;
@@ -305,7 +305,7 @@ void StreamCall::OnInitialMetadata(Metadata metadata) {
   absl::MutexLock lock(&mu_);
   initial_ = true;
   replayable_ = false;
-  if (state_ == State::kOpen) replay_.clear();
+  if (state_ == State::kOpen) DropReplay();
   Schedule();
 }
 
@@ -314,7 +314,7 @@ bool StreamCall::OnMessage(std::string bytes, bool compressed) {
   if (received_ >= granted_) return false;
   received_ += rpc::StreamCost(bytes.size());
   replayable_ = false;
-  if (state_ == State::kOpen) replay_.clear();
+  if (state_ == State::kOpen) DropReplay();
   if (dropping_) {
     taken_ += rpc::StreamCost(bytes.size());
     return true;
@@ -328,7 +328,7 @@ void StreamCall::OnCredit(uint64_t total) {
   absl::MutexLock lock(&mu_);
   // The handler reads.
   replayable_ = false;
-  if (state_ == State::kOpen) replay_.clear();
+  if (state_ == State::kOpen) DropReplay();
   credit_ = std::max(credit_, total);
   Schedule();
 }
@@ -408,6 +408,11 @@ void StreamCall::SendNow(const Written& written) {
   sent_ += rpc::StreamCost(bytes.size());
 }
 
+void StreamCall::DropReplay() {
+  replay_.clear();
+  own_request_.reset();
+}
+
 void StreamCall::SendOrKeep(Written written) {
   if (state_ == State::kOpen) {
     SendNow(written);
@@ -428,6 +433,7 @@ void StreamCall::FlushSession() {
 }
 
 void StreamCall::FailAttempt(absl::Status status) {
+  const AtWork at_work(this);
   ClientCall* attempt = nullptr;
   std::shared_ptr<ClientSession> session;
   {
@@ -435,7 +441,6 @@ void StreamCall::FailAttempt(absl::Status status) {
     if (state_ != State::kOpen) {
       End(std::move(status));
       return;
-  const AtWork at_work(this);
     }
     attempt = attempt_;
     session = session_;
@@ -451,6 +456,11 @@ void StreamCall::Begin() {
     absl::MutexLock lock(&mu_);
     if (state_ != State::kIdle) return;
     state_ = State::kConnecting;
+    if (request_ != nullptr) {
+      own_request_.reset(request_->New());
+      own_request_->CheckTypeAndMergeFrom(*request_);
+      request_ = own_request_.get();
+    }
   }
   if (request_ != nullptr) request_size_ = request_->ByteSizeLong();
   hooked_ = true;
@@ -642,6 +652,7 @@ void StreamCall::ArmTimer() {
 }
 
 void StreamCall::OnTimer() {
+  const AtWork at_work(this);
   ClientCall* attempt = nullptr;
   std::shared_ptr<ClientSession> session;
   {
@@ -654,7 +665,6 @@ void StreamCall::OnTimer() {
                     resources_->clock->Now(), *resources_));
       return;
     }
-  const AtWork at_work(this);
     if (state_ == State::kOpen) {
       attempt = attempt_;
       session = session_;

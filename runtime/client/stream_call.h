@@ -164,6 +164,9 @@ class StreamCall final : public CallObserver, public AsyncClientCall {
   void TellCredit(uint64_t credit) ABSL_LOCKS_EXCLUDED(mu_);
   void FlushSession() ABSL_LOCKS_EXCLUDED(mu_);
 
+  // It will not be sent again.
+  void DropReplay() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   // Asynchronous: tells one end after the other, on a thread of the runtime.
   void Schedule() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Pump() ABSL_LOCKS_EXCLUDED(mu_);
@@ -174,7 +177,9 @@ class StreamCall final : public CallObserver, public AsyncClientCall {
   const MethodInfo* const method_;
   ClientContext* const context_;
   const CallSettings settings_;
-  const google::protobuf::MessageLite* const request_;
+  // The caller's; of a blocking call a copy, which may have to be sent again when the caller's is
+  // gone. Constant once it has begun.
+  const google::protobuf::MessageLite* request_;
   google::protobuf::MessageLite* const reply_;
   size_t request_size_ = 0;
   bool hooked_ = false;  // into the context's TryCancel()
@@ -203,6 +208,7 @@ class StreamCall final : public CallObserver, public AsyncClientCall {
   bool half_closed_ ABSL_GUARDED_BY(mu_) = false;
   bool dropping_ ABSL_GUARDED_BY(mu_) = false;  // nobody will read
   std::deque<Written> replay_ ABSL_GUARDED_BY(mu_);
+  std::unique_ptr<google::protobuf::MessageLite> own_request_ ABSL_GUARDED_BY(mu_);
   bool replayable_ ABSL_GUARDED_BY(mu_) = true;
 
   // Asynchronous.
@@ -217,10 +223,10 @@ class StreamCall final : public CallObserver, public AsyncClientCall {
   bool write_failed_ ABSL_GUARDED_BY(mu_) = false;
   bool closing_ ABSL_GUARDED_BY(mu_) = false;
   int holds_ ABSL_GUARDED_BY(mu_) = 0;
+  int at_work_ ABSL_GUARDED_BY(mu_) = 0;  // AtWork
   bool end_told_ ABSL_GUARDED_BY(mu_) = false;
 };
 
 }  // namespace spoolrpc::client
 
 #endif  // SPOOLRPC_CLIENT_STREAM_CALL_H_
-  int at_work_ ABSL_GUARDED_BY(mu_) = 0;  // AtWork
