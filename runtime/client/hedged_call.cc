@@ -1,5 +1,6 @@
 #include "spoolrpc/client/hedged_call.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -30,7 +31,13 @@ void HedgedCall::Start() {
   ContextAccess(context_).SetCancelHook([weak] {
     if (const auto self = weak.lock()) self->CancelCopies();
   });
-  SendDue();
+  if (!ContextAccess(context_).cancelled()) return SendDue();
+  // Nothing is sent. Callbacks are called on threads of the runtime.
+  exec::ThreadPool::Shared()->Run([self = shared_from_this()] {
+    self->Finish(NoSession(absl::CancelledError(""), self->method_, self->settings_,
+                           self->settings_.began, *self->channel_->resources_),
+                 nullptr);
+  });
 }
 
 std::shared_ptr<StreamCall> HedgedCall::NewCopy() {
@@ -90,12 +97,11 @@ void HedgedCall::SendDue() {
       return;
     }
     call->StartCall();
-    // The caller may have cancelled before there was this copy. (Once the call has finished its
-    // context may be gone.)
+    // The caller may have cancelled before there was this copy.
     bool cancelled = false;
     {
       absl::MutexLock lock(&mu_);
-      if (finished_) return;
+      if (finished_) return;  // the caller's context may be gone
       cancelled = ContextAccess(context_).cancelled();
     }
     if (cancelled) CancelCopies();
@@ -128,7 +134,10 @@ void HedgedCall::Finish(absl::Status status, Copy* copy) {
     absl::MutexLock lock(&mu_);
     if (finished_) return;
     finished_ = true;
-    if (may_have_executed_) rpc::MarkMayHaveExecuted(&status);
+    // What becomes of copies that are still open nobody learns any more.
+    const bool open = std::any_of(copies_.begin(), copies_.end(),
+                                  [](const auto& other) { return !other->ended; });
+    if (may_have_executed_ || open) rpc::MarkMayHaveExecuted(&status);
   }
   ContextAccess access(context_);
   access.SetCancelHook(nullptr);

@@ -63,9 +63,13 @@ void RetryingCall::OnEnd(absl::Status status) {
   if (!info.has_value() || info->may_have_executed()) may_have_executed_ = true;
   const auto delay = state_.OnEnd(status, PushbackOf(access.trailing_metadata(), status));
   const os::Nanos now = channel_->resources_->clock->Now();
-  if (status.ok() || !delay.has_value() || !WorthAnotherAttempt(status) || access.cancelled() ||
+  if (status.ok() || !delay.has_value() || !WorthAnotherAttempt(status) ||
       os::After(now, *delay) >= settings_.deadline) {
     Finish(std::move(status));
+    return;
+  }
+  if (access.cancelled()) {
+    Finish(Cancelled());
     return;
   }
   access.SetInitialMetadata({});
@@ -104,11 +108,13 @@ void RetryingCall::Cancel() {
     timer_ = 0;
     paused.swap(self_);
   }
-  exec::ThreadPool::Shared()->Run([self = std::move(paused)] {
-    self->Finish(rpc::TransportError(absl::StatusCode::kCancelled, ErrorInfo::CANCELLED,
-                                     "the caller cancelled the call",
-                                     /*may_have_executed=*/true, self->method_.full_name));
-  });
+  exec::ThreadPool::Shared()->Run([self = std::move(paused)] { self->Finish(self->Cancelled()); });
+}
+
+absl::Status RetryingCall::Cancelled() const {
+  return rpc::TransportError(absl::StatusCode::kCancelled, ErrorInfo::CANCELLED,
+                             "the caller cancelled the call", may_have_executed_,
+                             method_.full_name);
 }
 
 void RetryingCall::Finish(absl::Status status) {

@@ -38,6 +38,8 @@ class RetryingCall : public std::enable_shared_from_this<RetryingCall> {
   void OnEnd(absl::Status status) ABSL_LOCKS_EXCLUDED(mu_);
   // During the pause between two attempts.
   void Cancel() ABSL_LOCKS_EXCLUDED(mu_);
+  // The end of a call that was cancelled while no attempt ran.
+  absl::Status Cancelled() const;
   void Finish(absl::Status status);
 
   const std::shared_ptr<Channel> channel_;

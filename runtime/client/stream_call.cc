@@ -81,13 +81,24 @@ StreamCall::~StreamCall() {
   counter_.OnEnd(absl::StatusCode::kCancelled);
 }
 
+StreamCall::AtWork::AtWork(StreamCall* call)
+    : call_(std::static_pointer_cast<StreamCall>(call->shared_from_this())) {
+  absl::MutexLock lock(&call_->mu_);
+  ++call_->at_work_;
+}
+
+StreamCall::AtWork::~AtWork() {
+  absl::MutexLock lock(&call_->mu_);
+  if (--call_->at_work_ == 0 && call_->state_ == State::kEnded) call_->Schedule();
+}
+
 // ---------------------------------------------------------------- attempts
 
 void StreamCall::End(absl::Status status) {
   if (state_ == State::kEnded) return;
   state_ = State::kEnded;
   status_ = std::move(status);
-  replay_.clear();
+  DropReplay();
   if (limit_ != nullptr) limit_->Release();
   if (counter_.counts() && status_.ok() && reply_ != nullptr) {
     counter_.OnReceive(reply_->ByteSizeLong());
@@ -108,6 +119,7 @@ void StreamCall::FailWith(absl::Status status) {
 }
 
 bool StreamCall::BeginOn(const std::shared_ptr<ClientSession>& session) {
+  const AtWork at_work(this);
   auto owned = std::make_unique<ClientCall>(*method_, context_);
   ClientCall* const attempt = owned.get();
   attempt->request = request_;
@@ -121,12 +133,14 @@ bool StreamCall::BeginOn(const std::shared_ptr<ClientSession>& session) {
   attempt->compression = settings_.compression;
   attempt->observer = this;
   attempt->async = async();
+  // Goes without the lock, which its own threads take.
+  std::shared_ptr<ClientSession> former;
   {
     absl::MutexLock lock(&mu_);
     if (state_ != State::kConnecting) return true;
     attempts_.push_back(std::move(owned));
     attempt_ = attempt;
-    session_ = session;
+    former = std::exchange(session_, session);
     credit_ = granted_ = rpc::kStreamWindow;
     sent_ = taken_ = received_ = 0;
   }
@@ -145,7 +159,7 @@ bool StreamCall::BeginOn(const std::shared_ptr<ClientSession>& session) {
       flush = true;
     }
     // The server may have shown meanwhile that it has begun.
-    if (!replayable_) replay_.clear();
+    if (!replayable_) DropReplay();
     state_ = State::kOpen;
     changed_.SignalAll();
     Schedule();  // what came meanwhile
@@ -206,6 +220,11 @@ void StreamCall::ConnectAsync() {
         }
         if (!self->BeginOn(*found)) self->ConnectAsync();
       });
+  // The caller may have cancelled since the look above, before there was anything to cancel.
+  if (access().cancelled() && resources_->pool->CancelWait(wait_)) {
+    wait_ = 0;
+    End(NoSession(absl::CancelledError(""), *method_, settings_, settings_.began, *resources_));
+  }
 }
 
 void StreamCall::AfterAttempt() {
@@ -292,7 +311,7 @@ void StreamCall::OnInitialMetadata(Metadata metadata) {
   absl::MutexLock lock(&mu_);
   initial_ = true;
   replayable_ = false;
-  if (state_ == State::kOpen) replay_.clear();
+  if (state_ == State::kOpen) DropReplay();
   Schedule();
 }
 
@@ -301,7 +320,7 @@ bool StreamCall::OnMessage(std::string bytes, bool compressed) {
   if (received_ >= granted_) return false;
   received_ += rpc::StreamCost(bytes.size());
   replayable_ = false;
-  if (state_ == State::kOpen) replay_.clear();
+  if (state_ == State::kOpen) DropReplay();
   if (dropping_) {
     taken_ += rpc::StreamCost(bytes.size());
     return true;
@@ -315,7 +334,7 @@ void StreamCall::OnCredit(uint64_t total) {
   absl::MutexLock lock(&mu_);
   // The handler reads.
   replayable_ = false;
-  if (state_ == State::kOpen) replay_.clear();
+  if (state_ == State::kOpen) DropReplay();
   credit_ = std::max(credit_, total);
   Schedule();
 }
@@ -398,6 +417,11 @@ void StreamCall::SendNow(const Written& written) {
   sent_ += rpc::StreamCost(bytes.size());
 }
 
+void StreamCall::DropReplay() {
+  replay_.clear();
+  own_request_.reset();
+}
+
 void StreamCall::SendOrKeep(Written written) {
   counter_.OnSend(written.bytes.size());  // (None, if it closes the stream.)
   if (state_ == State::kOpen) {
@@ -419,6 +443,7 @@ void StreamCall::FlushSession() {
 }
 
 void StreamCall::FailAttempt(absl::Status status) {
+  const AtWork at_work(this);
   ClientCall* attempt = nullptr;
   std::shared_ptr<ClientSession> session;
   {
@@ -441,6 +466,11 @@ void StreamCall::Begin() {
     absl::MutexLock lock(&mu_);
     if (state_ != State::kIdle) return;
     state_ = State::kConnecting;
+    if (request_ != nullptr) {
+      own_request_.reset(request_->New());
+      own_request_->CheckTypeAndMergeFrom(*request_);
+      request_ = own_request_.get();
+    }
   }
   if (request_ != nullptr) request_size_ = request_->ByteSizeLong();
   counter_.OnSend(request_size_);
@@ -563,7 +593,7 @@ void StreamCall::Abandon() {
         attempt = attempt_;
         session = session_;
       } else if (state_ != State::kConnecting) {
-        session_.reset();
+        session.swap(session_);  // it goes without the lock
         break;
       }
     }
@@ -634,6 +664,7 @@ void StreamCall::ArmTimer() {
 }
 
 void StreamCall::OnTimer() {
+  const AtWork at_work(this);
   ClientCall* attempt = nullptr;
   std::shared_ptr<ClientSession> session;
   {
@@ -746,7 +777,7 @@ bool StreamCall::PumpOne() {
         half_closed_ = true;
         SendOrKeep({/*half_close=*/true, false, ""});
       }
-    } else if (ended && holds_ == 0 && !end_told_) {
+    } else if (ended && holds_ == 0 && at_work_ == 0 && !end_told_) {
       what = What::kEnd;
       end_told_ = true;
     } else {

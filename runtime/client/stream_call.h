@@ -123,6 +123,19 @@ class StreamCall final : public CallObserver, public AsyncClientCall {
     std::string bytes;
   };
 
+  // While one lives, the end of an asynchronous call is not told: this thread is at work on its
+  // session, and once the end is told, context, session and channel may be gone.
+  class AtWork {
+   public:
+    explicit AtWork(StreamCall* call);
+    ~AtWork();
+    AtWork(const AtWork&) = delete;
+    AtWork& operator=(const AtWork&) = delete;
+
+   private:
+    const std::shared_ptr<StreamCall> call_;
+  };
+
   bool async() const { return async_; }
   ContextAccess access() const { return ContextAccess(context_); }
   // Makes the next attempt, on `session`. False: it takes no calls any more, try another.
@@ -155,6 +168,9 @@ class StreamCall final : public CallObserver, public AsyncClientCall {
   void TellCredit(uint64_t credit) ABSL_LOCKS_EXCLUDED(mu_);
   void FlushSession() ABSL_LOCKS_EXCLUDED(mu_);
 
+  // It will not be sent again.
+  void DropReplay() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   // Asynchronous: tells one end after the other, on a thread of the runtime.
   void Schedule() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Pump() ABSL_LOCKS_EXCLUDED(mu_);
@@ -165,7 +181,9 @@ class StreamCall final : public CallObserver, public AsyncClientCall {
   const MethodInfo* const method_;
   ClientContext* const context_;
   const CallSettings settings_;
-  const google::protobuf::MessageLite* const request_;
+  // The caller's; of a blocking call a copy, which may have to be sent again when the caller's is
+  // gone. Constant once it has begun.
+  const google::protobuf::MessageLite* request_;
   google::protobuf::MessageLite* const reply_;
   size_t request_size_ = 0;
   bool hooked_ = false;  // into the context's TryCancel()
@@ -195,6 +213,7 @@ class StreamCall final : public CallObserver, public AsyncClientCall {
   bool half_closed_ ABSL_GUARDED_BY(mu_) = false;
   bool dropping_ ABSL_GUARDED_BY(mu_) = false;  // nobody will read
   std::deque<Written> replay_ ABSL_GUARDED_BY(mu_);
+  std::unique_ptr<google::protobuf::MessageLite> own_request_ ABSL_GUARDED_BY(mu_);
   bool replayable_ ABSL_GUARDED_BY(mu_) = true;
 
   // Asynchronous.
@@ -209,6 +228,7 @@ class StreamCall final : public CallObserver, public AsyncClientCall {
   bool write_failed_ ABSL_GUARDED_BY(mu_) = false;
   bool closing_ ABSL_GUARDED_BY(mu_) = false;
   int holds_ ABSL_GUARDED_BY(mu_) = 0;
+  int at_work_ ABSL_GUARDED_BY(mu_) = 0;  // AtWork
   bool end_told_ ABSL_GUARDED_BY(mu_) = false;
 };
 

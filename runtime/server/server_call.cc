@@ -97,11 +97,7 @@ google::protobuf::MessageLite* ServerCall::NewReply() {
 
 void ServerCall::EndHandler(absl::Status status) {
   status_ = std::move(status);
-  {
-    absl::MutexLock lock(&context_.mu_);
-    context_.on_cancel_.clear();
-    context_.watch_deadline_ = nullptr;
-  }
+  context_.StopTelling();
   CheckResult();
 }
 
@@ -176,7 +172,13 @@ void ServerCall::Cancel() {
     callbacks.swap(context_.on_cancel_);
   }
   // Not here: whoever cancels may hold locks.
-  for (auto& callback : callbacks) session_->host()->RunReaction(std::move(callback));
+  for (auto& callback : callbacks) {
+    session_->host()->RunReaction([self = shared_from_this(), callback = std::move(callback)] {
+      if (!self->context_.BeginTelling()) return;
+      callback();
+      self->context_.EndTelling();
+    });
+  }
   absl::MutexLock lock(&mu_);
   changed_.SignalAll();
   Schedule();
@@ -506,6 +508,7 @@ bool ServerCall::PumpOne() {
     absl::MutexLock lock(&mu_);
     done.swap(done_);
   }
+  context_.StopTelling();
   reactor->UnbindCall();
   reactor->OnDone();
   if (done != nullptr) done();

@@ -15,4 +15,27 @@ void ServerContext::NotifyOnCancel(std::function<void()> callback) {
   if (watch != nullptr) watch();
 }
 
+bool ServerContext::BeginTelling() {
+  absl::MutexLock lock(&mu_);
+  if (over_) return false;
+  ++telling_;
+  return true;
+}
+
+void ServerContext::EndTelling() {
+  absl::MutexLock lock(&mu_);
+  if (--telling_ == 0) told_.SignalAll();
+}
+
+void ServerContext::StopTelling() {
+  // Destroyed without the lock: what they hold may come here.
+  std::vector<std::function<void()>> callbacks;
+  std::function<void()> watch;
+  absl::MutexLock lock(&mu_);
+  over_ = true;
+  callbacks.swap(on_cancel_);
+  watch.swap(watch_deadline_);
+  while (telling_ > 0) told_.Wait(&mu_);
+}
+
 }  // namespace spoolrpc

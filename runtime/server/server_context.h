@@ -46,8 +46,9 @@ class ServerContext {
   }
 
   // Has `callback` called once, on a thread of the server, when nobody waits for the reply any
-  // more; at once if that is so already. Not after the handler has returned (of a reactor: after
-  // its OnDone()). Must not block. May be called several times.
+  // more; at once if that is so already. It neither begins nor still runs once the handler has
+  // returned (of a reactor: once its OnDone() is called), so it may use the context; but not what
+  // is on the handler's stack, which goes before. Must not block. May be called several times.
   void NotifyOnCancel(std::function<void()> callback) ABSL_LOCKS_EXCLUDED(mu_);
   // Cancels the call from this side: reads and writes fail, those that wait too, and the call ends
   // with CANCELLED, whatever the handler returns. Thread-safe; does not block.
@@ -95,8 +96,17 @@ class ServerContext {
   // Tells the call; set when that is made.
   std::function<void()> cancel_;
 
+  // A callback of NotifyOnCancel() that was taken out begins; false: it is too late for it.
+  bool BeginTelling() ABSL_LOCKS_EXCLUDED(mu_);
+  void EndTelling() ABSL_LOCKS_EXCLUDED(mu_);
+  // The handler has returned: no callback begins from here on. Waits for those that run.
+  void StopTelling() ABSL_LOCKS_EXCLUDED(mu_);
+
   absl::Mutex mu_;
   std::vector<std::function<void()>> on_cancel_ ABSL_GUARDED_BY(mu_);
+  int telling_ ABSL_GUARDED_BY(mu_) = 0;  // callbacks that run
+  bool over_ ABSL_GUARDED_BY(mu_) = false;
+  absl::CondVar told_;
   // Arranges that a deadline that passes is told.
   std::function<void()> watch_deadline_ ABSL_GUARDED_BY(mu_);
 };

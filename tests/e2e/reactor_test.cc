@@ -439,6 +439,57 @@ TEST_P(ReactorTest, OutlivesItsChannel) {
   EXPECT_EQ(reply.number(), 6);
 }
 
+// Whenever the thread that starts a call asks for the time, it waits a little for the call's end.
+class LingeringClock final : public os::Clock {
+ public:
+  os::Nanos Now() const override {
+    if (std::this_thread::get_id() == starter_.load() &&
+        ended.WaitForNotificationWithTimeout(absl::Milliseconds(200))) {
+      ended_early_ = true;
+    }
+    return os::Clock::Real()->Now();
+  }
+  absl::Time WallTime() const override { return os::Clock::Real()->WallTime(); }
+
+  // This thread starts a call; not any more.
+  void Enter() { starter_ = std::this_thread::get_id(); }
+  void Leave() { starter_ = std::thread::id(); }
+  bool ended_early() const { return ended_early_; }
+
+  absl::Notification ended;
+
+ private:
+  std::atomic<std::thread::id> starter_{};
+  mutable std::atomic<bool> ended_early_{false};
+};
+
+// A program may destroy context, reactor and channel as soon as it is told the end, and so nothing
+// may use them then: the thread that began the call, neither.
+TEST_P(ReactorTest, EndIsNotToldBeforeTheCallHasBegun) {
+  // (The last of a channel may go a little after the last of its calls.)
+  static auto* const clocks = new std::deque<LingeringClock>;
+  LingeringClock& clock = clocks->emplace_back();
+  ChannelOptions options = Options();
+  options.environment.clock = &clock;
+  const auto channel = Connect(options);
+  const auto stub = Streams::NewStub(channel);
+  Text reply;
+  {
+    ClientContext context;  // so that there is a session
+    ASSERT_OK(stub->Plain(&context, Number(1), &reply));
+  }
+  ClientContext context;
+  const Text request = Number(5);
+  clock.Enter();
+  stub->async()->Plain(&context, &request, &reply, [&](absl::Status status) {
+    EXPECT_OK(status);
+    clock.ended.Notify();
+  });
+  clock.Leave();
+  ASSERT_TRUE(clock.ended.WaitForNotificationWithTimeout(kLong));
+  EXPECT_FALSE(clock.ended_early());
+}
+
 SPOOLRPC_BOTH_TRANSPORTS(ReactorTest);
 
 }  // namespace

@@ -302,6 +302,57 @@ TEST_P(RetryTest, HedgedCallIsCancelled) {
   other.join();
 }
 
+TEST_P(RetryTest, HedgedCallThatWasCancelledBeforeIsNotSent) {
+  service_.handler = [&](ServerContext*, const Text*, Text*) {
+    ++attempts_;
+    return absl::OkStatus();
+  };
+  const auto server = Serve(&service_);
+  const auto stub = Again::NewStub(Connect());
+  Text reply;
+  {
+    ClientContext context;  // so that there is a session
+    ASSERT_OK(stub->Once(&context, Say("hi"), &reply));
+  }
+  ClientContext context;
+  context.TryCancel();
+  const absl::Status status = stub->Hedged(&context, Say("hi"), &reply);
+  EXPECT_EQ(status.code(), absl::StatusCode::kCancelled) << status;
+  const auto info = GetErrorInfo(status);
+  ASSERT_TRUE(info.has_value()) << status;
+  EXPECT_FALSE(info->may_have_executed());
+  server->Shutdown();
+  EXPECT_EQ(attempts_, 1);
+}
+
+// One copy was certainly not executed; of the other one nobody has heard.
+TEST_P(RetryTest, HedgedCallThatFailsWhileACopyIsOpenMayHaveBeenExecuted) {
+  Gate gate;
+  service_.handler = [&](ServerContext*, const Text*, Text*) {
+    gate.Pass();
+    return absl::OkStatus();
+  };
+  const auto server = Serve(
+      &service_, [](ServerBuilder* builder) { builder->set_workers(1).set_max_queued_calls(1); });
+  const auto stub = Again::NewStub(Connect());
+  std::thread other([&] {
+    ClientContext context;
+    Text reply;
+    EXPECT_OK(stub->Once(&context, Say("hi"), &reply));
+  });
+  ASSERT_TRUE(gate.AwaitArrived(1));
+  // The first copy fills the queue, the second one is turned away.
+  ClientContext context;
+  Text reply;
+  const absl::Status status = stub->Hedged(&context, Say("hi"), &reply);
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+  const auto info = GetErrorInfo(status);
+  ASSERT_TRUE(info.has_value()) << status;
+  EXPECT_TRUE(info->may_have_executed());
+  gate.Open();
+  other.join();
+}
+
 SPOOLRPC_BOTH_TRANSPORTS(RetryTest);
 
 }  // namespace

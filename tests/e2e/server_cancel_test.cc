@@ -1,6 +1,7 @@
 // Calls that the server cancels by itself: ServerContext::TryCancel().
 #include <atomic>
 #include <thread>
+#include <vector>
 
 #include "tests/e2e/fixture.h"
 #include "tests/e2e/streams.spoolrpc.pb.h"
@@ -156,6 +157,89 @@ TEST_P(ServerCancelTest, NotifyOnCancel) {
   ClientContext context;
   Text reply;
   EXPECT_EQ(stub->Run(&context, Say(""), &reply).code(), absl::StatusCode::kCancelled);
+  server->Shutdown();
+}
+
+// Occupies the threads that call back, one with each call: its callback waits for the gate.
+class OccupyingService final : public Streams::Service {
+ public:
+  absl::Status Collect(ServerContext* context, ServerReader<Text>*, Text*) override {
+    const auto begun = std::make_shared<absl::Notification>();
+    context->NotifyOnCancel([this, begun] {
+      begun->Notify();
+      gate.Pass();
+    });
+    context->TryCancel();
+    EXPECT_TRUE(begun->WaitForNotificationWithTimeout(kLong));
+    return absl::OkStatus();
+  }
+
+  Gate gate;
+};
+
+// Such calls, each from a thread of its own.
+class OccupyingCalls {
+ public:
+  OccupyingCalls(OccupyingService* service, Streams::Stub* stub, int count) : ended_(count) {
+    for (int i = 0; i < count; ++i) {
+      threads_.emplace_back([this, stub, i] {
+        ClientContext context;
+        Text reply;
+        const auto writer = stub->Collect(&context, &reply);
+        EXPECT_EQ(writer->Finish().code(), absl::StatusCode::kCancelled);
+        ended_[i].Notify();
+      });
+    }
+    EXPECT_TRUE(service->gate.AwaitArrived(count));
+  }
+  void Join() {
+    for (std::thread& thread : threads_) thread.join();
+  }
+  const absl::Notification& ended(int i) const { return ended_[i]; }
+
+ private:
+  std::vector<absl::Notification> ended_;
+  std::vector<std::thread> threads_;
+};
+
+// What a callback uses may go with its handler: one that comes too late is not called at all.
+TEST_P(ServerCancelTest, NotifyOnCancelComesNotAfterTheHandler) {
+  constexpr int kWorkers = 2;  // and as many threads that call back
+  OccupyingService occupying;
+  ProbeService service;
+  std::atomic<bool> told{false};
+  service.handler = [&told](ServerContext* context, const Text*, Text*) {
+    context->NotifyOnCancel([&told] { told = true; });
+    context->TryCancel();
+    return absl::OkStatus();
+  };
+  const auto server = Serve(&service, [&](ServerBuilder* builder) {
+    builder->RegisterService(&occupying).set_workers(kWorkers);
+  });
+  const auto channel = Connect();
+  const auto streams = Streams::NewStub(channel);
+  OccupyingCalls occupied(&occupying, streams.get(), kWorkers);
+  ClientContext context;
+  Text reply;
+  EXPECT_EQ(Probe::NewStub(channel)->Run(&context, Say(""), &reply).code(),
+            absl::StatusCode::kCancelled);
+  // The handler has returned, and its callback was not called yet.
+  EXPECT_FALSE(told);
+  occupying.gate.Open();
+  occupied.Join();
+  server->Shutdown();
+  EXPECT_FALSE(told);
+}
+
+// A call does not end while one of its callbacks still runs.
+TEST_P(ServerCancelTest, NotifyOnCancelIsWaitedFor) {
+  OccupyingService service;
+  const auto server = Serve(&service);
+  const auto stub = Streams::NewStub(Connect());
+  OccupyingCalls occupied(&service, stub.get(), 1);
+  EXPECT_FALSE(occupied.ended(0).WaitForNotificationWithTimeout(absl::Milliseconds(200)));
+  service.gate.Open();
+  occupied.Join();
   server->Shutdown();
 }
 

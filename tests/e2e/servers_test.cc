@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "tests/e2e/fixture.h"
 
 namespace spoolrpc::e2e {
@@ -168,6 +169,41 @@ TEST_P(ServersTest, DrainSendsQueuedCallsElsewhereAndFinishesRunningOnes) {
   EXPECT_EQ(well, 10);
   EXPECT_EQ(by_first, 1);
   EXPECT_EQ(by_second, 9);
+}
+
+TEST_P(ServersTest, CallThatNobodyWaitsForGoesToTheNextServer) {
+  Gate gate;
+  ProbeService first;
+  first.handler = [&](ServerContext*, const Text*, Text*) {
+    gate.Pass();
+    return absl::OkStatus();
+  };
+  const auto draining = Serve(&first, [](ServerBuilder* b) { b->set_workers(1); });
+  const auto stub = Probe::NewStub(Connect());
+  std::thread caller([&] {
+    ClientContext context;
+    Text reply;
+    EXPECT_OK(stub->Run(&context, Say("first"), &reply));
+  });
+  ASSERT_TRUE(gate.AwaitArrived(1));
+  ClientContext context;
+  const Text request = Say("second");
+  Text reply;
+  absl::Notification ended;
+  stub->async()->Run(&context, &request, &reply, [&](absl::Status status) {
+    EXPECT_OK(status);
+    ended.Notify();
+  });
+  ASSERT_TRUE(Eventually([&] { return context.acknowledged(); }));
+  std::thread shutdown([&] { draining->Shutdown(); });
+  gate.Open();
+  caller.join();
+  shutdown.join();
+  // The session with the first server has gone, but for what the call still holds of it.
+  ASSERT_TRUE(Eventually([&] { return std::filesystem::is_empty(spool() + "/sessions"); }));
+  ProbeService second;
+  const auto server = Serve(&second);
+  ASSERT_TRUE(ended.WaitForNotificationWithTimeout(kLong));
 }
 
 TEST_P(ServersTest, DrainDeliversLargeRepliesWhole) {

@@ -1,5 +1,6 @@
 // Streaming calls that block, over real spools.
 #include <atomic>
+#include <filesystem>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -532,6 +533,37 @@ TEST_P(StreamTest, ServersOfOtherServices) {
   EXPECT_OK(Probe::NewStub(channel_)->Echo(&probing, Number(1), &text));
 }
 
+// What a call that blocks was begun with may change, or go, while the call goes on.
+TEST_P(StreamTest, RequestIsKeptForAnotherServer) {
+  Gate gate;
+  service_.collect = [&](ServerContext*, Reader*, Text*) {
+    gate.Pass();
+    return absl::OkStatus();
+  };
+  Start([](ServerBuilder* builder) { builder->set_workers(1); });  // for streams, too
+  std::thread other([&] {
+    ClientContext context;
+    Text reply;
+    EXPECT_OK(stub_->Collect(&context, &reply)->Finish());
+  });
+  ASSERT_TRUE(gate.AwaitArrived(1));
+  ClientContext context;
+  Text request = Number(3);
+  const auto reader = stub_->Expand(&context, request);
+  request = Number(1);
+  StreamsService second;
+  const auto server = Serve(&second);
+  std::thread drain([&] { server_->Shutdown(); });
+  Text text;
+  int count = 0;
+  while (reader->Read(&text)) ++count;
+  EXPECT_OK(reader->Finish());
+  EXPECT_EQ(count, 3);
+  gate.Open();
+  other.join();
+  drain.join();
+}
+
 // A server that drains lets its streams end.
 TEST_P(StreamTest, DrainWaitsForStreams) {
   Start();
@@ -566,6 +598,8 @@ TEST_P(StreamTest, ShutdownsDeadlineCancelsStreams) {
   EXPECT_TRUE(stream->Read(&text));
   server_->Shutdown(absl::Now());
   EXPECT_FALSE(stream->Read(&text));
+  // It may outlive its session.
+  EXPECT_TRUE(Eventually([&] { return std::filesystem::is_empty(spool() + "/sessions"); }));
   EXPECT_EQ(stream->Finish().code(), absl::StatusCode::kCancelled);
   EXPECT_TRUE(cancelled);
 }
