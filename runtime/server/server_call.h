@@ -17,6 +17,7 @@
 #include "spoolrpc/os/clock.h"
 #include "spoolrpc/rpc/reassembly.h"
 #include "spoolrpc/server/after_reply.h"
+#include "spoolrpc/server/call_session.h"
 #include "spoolrpc/server/method_table.h"
 #include "spoolrpc/server/server_context.h"
 #include "spoolrpc/server/server_reactor.h"
@@ -25,18 +26,17 @@
 
 namespace spoolrpc::server {
 
-class ServerSession;
 
 // Shared by the session, which may cancel it, and whoever runs it. Thread-safe.
 class ServerCall final : public ServerStream,
                          public AsyncServerCall,
                          public std::enable_shared_from_this<ServerCall> {
  public:
-  ServerCall(std::shared_ptr<ServerSession> session, uint64_t id, MethodEntry* method,
+  ServerCall(std::shared_ptr<CallSession> session, uint64_t id, MethodEntry* method,
              const wire::CallHeader& header, const std::string& peer, os::Nanos arrived);
   ~ServerCall() override;
 
-  const std::shared_ptr<ServerSession>& session() const { return session_; }
+  const std::shared_ptr<CallSession>& session() const { return session_; }
   uint64_t id() const { return id_; }
   MethodEntry* method() const { return method_; }
   os::Nanos arrived() const { return arrived_; }
@@ -139,7 +139,7 @@ class ServerCall final : public ServerStream,
   void Pump() ABSL_LOCKS_EXCLUDED(mu_);
   bool PumpOne() ABSL_LOCKS_EXCLUDED(mu_);
 
-  const std::shared_ptr<ServerSession> session_;
+  const std::shared_ptr<CallSession> session_;
   const uint64_t id_;
   MethodEntry* const method_;
   const os::Nanos arrived_;

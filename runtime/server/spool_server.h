@@ -15,11 +15,13 @@
 #include "absl/synchronization/notification.h"
 #include "spoolrpc/link/io_threads.h"
 #include "spoolrpc/server/dispatcher.h"
+#include "spoolrpc/server/durable_calls.h"
 #include "spoolrpc/server/method_table.h"
 #include "spoolrpc/server/server_log.h"
 #include "spoolrpc/server/server_session.h"
 #include "spoolrpc/spool/collector.h"
 #include "spoolrpc/spool/server_directory.h"
+#include "spoolrpc/spool/server_lease.h"
 #include "spoolrpc/spool/spool.h"
 
 namespace spoolrpc::server {
@@ -74,6 +76,8 @@ class SpoolServer final : public SessionHost {
  private:
   explicit SpoolServer(const SpoolServerOptions& options);
   absl::Status Begin();
+  // How many durable calls are claimed at once.
+  int DurableRoom() const;
   int OnRung(uint32_t slot, log::AlignedBuffer* buffer) ABSL_LOCKS_EXCLUDED(mu_);
   void Wake();
 
@@ -98,15 +102,19 @@ class SpoolServer final : public SessionHost {
   const os::Environment env_;
   std::shared_ptr<const spool::Spool> spool_;
   std::unique_ptr<spool::ServerDirectory> directory_;
+  spool::ServerLease lease_;
   std::unique_ptr<link::FlusherThreads> flushers_;
   std::unique_ptr<link::PollerThreads> pollers_;
   exec::TimerQueue timers_;
+  // Before the dispatcher, whose calls refer to it.
+  std::unique_ptr<DurableCalls> durable_;
   std::unique_ptr<Dispatcher> dispatcher_;
   os::Nanos started_ = 0;
 
   std::atomic<bool> draining_{false};
   std::atomic<bool> stopping_{false};
   std::atomic<bool> inbox_rung_{false};
+  std::atomic<bool> durable_rung_{false};
   absl::Notification stepped_down_;
 
   mutable absl::Mutex mu_;
