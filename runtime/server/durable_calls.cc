@@ -1,11 +1,14 @@
 #include "spoolrpc/server/durable_calls.h"
 
+#include <errno.h>
+
 #include <algorithm>
 #include <iterator>
 #include <set>
 
 #include "absl/strings/str_cat.h"
 #include "spoolrpc/errors.pb.h"
+#include "spoolrpc/os/error.h"
 #include "spoolrpc/spool/server_list.h"
 
 namespace spoolrpc::server {
@@ -18,8 +21,12 @@ constexpr os::Nanos kTryAgain = 1000 * kMillisecond;
 // How often the calls that run are looked at, whether somebody has cancelled them.
 constexpr os::Nanos kWatchLocal = 100 * kMillisecond;
 constexpr os::Nanos kWatchNetwork = 500 * kMillisecond;
-// Of the time, listing takes at most so much.
+// How often what others have claimed is looked at: they may give it back.
+constexpr os::Nanos kWatchOthers = 500 * kMillisecond;
+// Listing takes at most a tenth of the time.
 constexpr os::Nanos kListingShare = 10;
+// Who leaves durable calls does not wait for milliseconds; callers of this host ring besides.
+constexpr absl::Duration kIdlePoll = absl::Milliseconds(200);
 // A `call` is damaged if so many readings say so.
 constexpr int kReadings = 3;
 constexpr os::Nanos kBetweenReadings = 100 * kMillisecond;
@@ -27,12 +34,20 @@ constexpr os::Nanos kBetweenReadings = 100 * kMillisecond;
 }  // namespace
 
 DurableCalls::DurableCalls(DurableCallsOptions options)
-    : options_(std::move(options)), store_(options_.spool), owners_(options_.spool) {}
+    : options_(std::move(options)),
+      store_(options_.spool),
+      owners_(options_.spool),
+      retention_(&store_) {}
 
 DurableCalls::~DurableCalls() { Stop(); }
 
 void DurableCalls::Start() {
   last_activity_ = options_.env.clock->Now();
+  if (options_.retention.has_value()) {
+    if (const absl::Status s = spool::WriteRetention(store_, *options_.retention); !s.ok()) {
+      options_.host->Warn(absl::StrCat("cannot set the retention: ", s.ToString()));
+    }
+  }
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -107,9 +122,10 @@ void DurableCalls::Run() {
     const os::Nanos now = options_.env.clock->Now();
     wait::PollInterval interval = options_.poll_interval;
     interval.min = std::max(interval.min, absl::Milliseconds(options_.spool->network() ? 5 : 2));
-    interval.max = std::max(interval.max, absl::Nanoseconds(listing_took_ * kListingShare));
+    interval.max = std::max(interval.max, kIdlePoll);
     os::Nanos next = wait::PollSchedule(interval, last_activity_).Next(now);
-    next = std::max(next, now + listing_took_ * kListingShare);
+    if (want_listing_) next = now;
+    next = std::max(next, listed_ + listing_took_ * kListingShare);
     for (const auto& [directory, when] : touches_) next = std::min(next, when);
     const absl::Duration wait = absl::Nanoseconds(std::max<os::Nanos>(0, next - now));
     absl::MutexLock lock(&mu_);
@@ -164,10 +180,27 @@ void DurableCalls::WatchRunning() {
   }
   for (const auto& [ticket, weak] : running) {
     const auto state = store_.Look(ticket);
-    const bool unwanted = state.ok() ? !state->call || state->reply
-                                     : absl::IsNotFound(state.status());
+    const bool unwanted =
+        state.ok() ? !state->call || state->reply : absl::IsNotFound(state.status());
     if (!unwanted) continue;
     if (const auto call = weak.lock()) call->Cancel();
+  }
+}
+
+void DurableCalls::ListAnew() {
+  const os::Nanos began = options_.env.clock->Now();
+  // Whoever woke this thread may only have made room for what has been listed already.
+  want_listing_ = began < listed_ + listing_took_ * kListingShare;
+  if (want_listing_) return;
+  auto tickets = store_.List();
+  listed_ = options_.env.clock->Now();
+  listing_took_ = listed_ - began;
+  if (!tickets.ok()) return;
+  tickets_ = *std::move(tickets);
+  const std::set<std::string> there(tickets_.begin(), tickets_.end());
+  for (auto it = known_.begin(); it != known_.end();) {
+    const bool gone = it->second.state != Known::State::kOurs && there.count(it->first) == 0;
+    it = gone ? known_.erase(it) : std::next(it);
   }
 }
 
@@ -188,16 +221,8 @@ void DurableCalls::LookOnce() {
     owners_.Prune();
     next_watch_ = began + (options_.spool->network() ? kWatchNetwork : kWatchLocal);
   }
-  const os::Nanos listing = options_.env.clock->Now();
-  const auto tickets = store_.List();
-  listing_took_ = options_.env.clock->Now() - listing;
-  if (!tickets.ok()) return;
-  const std::set<std::string> there(tickets->begin(), tickets->end());
-  for (auto it = known_.begin(); it != known_.end();) {
-    const bool gone = it->second.state != Known::State::kOurs && there.count(it->first) == 0;
-    it = gone ? known_.erase(it) : std::next(it);
-  }
-  for (const std::string& ticket : *tickets) {
+  ListAnew();
+  for (const std::string& ticket : tickets_) {
     Known& known = known_[ticket];
     if (known.state != Known::State::kOpen || options_.env.clock->Now() < known.next_look) continue;
     // What nobody works on waits until there is room. What others have claimed is looked at all the
@@ -205,6 +230,21 @@ void DurableCalls::LookOnce() {
     if (!known.claimed && free_room() <= 0) continue;
     LookAt(ticket, &known);
   }
+  if (options_.env.clock->Now() >= next_sweep_) {
+    Sweep();
+    next_sweep_ = options_.env.clock->Now() + options_.lease->term();
+  }
+}
+
+void DurableCalls::Sweep() {
+  using Kind = spool::DurableRetention::Kind;
+  const auto deleted = retention_.Sweep(tickets_, [this](const std::string& ticket) {
+    const Known& known = known_[ticket];
+    if (known.state == Known::State::kDone) return Kind::kFinished;
+    const bool busy = known.state == Known::State::kOurs || known.claimed;
+    return busy ? Kind::kBusy : Kind::kOther;
+  });
+  if (!deleted.ok()) options_.host->Warn(deleted.status().ToString());
 }
 
 void DurableCalls::Fail(const absl::Status& status, Known* known) {
@@ -212,7 +252,9 @@ void DurableCalls::Fail(const absl::Status& status, Known* known) {
     known->next_look = options_.env.clock->Now();  // the next listing says more
     return;
   }
-  options_.host->Warn(status.ToString());
+  // It is tried again and again, and said once.
+  if (!known->warned) options_.host->Warn(status.ToString());
+  known->warned = true;
   known->next_look = options_.env.clock->Now() + kTryAgain;
 }
 
@@ -237,6 +279,8 @@ void DurableCalls::LookAt(const std::string& ticket, Known* known) {
   const auto state = store_.Look(ticket);
   if (!state.ok()) {
     Fail(state.status(), known);
+    // No directory: nothing of ours.
+    if (os::ErrnoOf(state.status()) == ENOTDIR) known->state = Known::State::kNotOurs;
     return;
   }
   if (!state->call) {
@@ -287,8 +331,8 @@ bool DurableCalls::OwnerGone(const std::string& ticket, const spool::DurableStor
   const bool power_loss = known->record->survives_power_loss();
   const auto alive = [&] {
     known->claimed = true;
-    known->next_look = std::min(owners_.next_look(),
-                                options_.env.clock->Now() + options_.lease->term() / 8);
+    const os::Nanos now = options_.env.clock->Now();
+    known->next_look = std::min(owners_.next_look(), now + kWatchOthers);
     return false;
   };
   bool started_damaged = false;
@@ -306,11 +350,11 @@ bool DurableCalls::OwnerGone(const std::string& ticket, const spool::DurableStor
         return alive();
       }
       PublishReply(ticket,
-                   absl::UnavailableError(absl::StrCat(
-                       known->record->header().method(), ": the server ",
-                       spool::IdName(started->server_id()), " on ", started->process().host(),
-                       ", pid ", started->process().pid(),
-                       ", which had started the call, died or let its lease expire")),
+                   absl::UnavailableError(
+                       absl::StrCat(known->record->header().method(), ": the server ",
+                                    spool::IdName(started->server_id()), " on ",
+                                    started->process().host(), ", pid ", started->process().pid(),
+                                    ", which had started the call, died or let its lease expire")),
                    ErrorInfo::SERVER_LOST, /*may_have_executed=*/true, power_loss, known);
       return false;
     }
@@ -351,7 +395,7 @@ void DurableCalls::Claim(const std::string& ticket, uint32_t number, Known* know
   // Before the claim: what lapses after it counts.
   const auto lapses = options_.lease->Take(now);
   if (!taking_ || options_.host->draining() || !lapses.has_value()) {
-    known->next_look = now + options_.lease->term() / 8;
+    known->next_look = now + std::min(options_.lease->term() / 8, kTryAgain);
     return;
   }
   spool::DurableClaimRecord record;
@@ -417,10 +461,9 @@ void DurableCalls::Dispatch(const std::shared_ptr<DurableCall>& session,
     return;
   }
   const spool::ProcessIdentity& caller = record.process();
-  const std::string peer =
-      absl::StrCat("spool:", options_.spool->root(), "#", spool::kDurable, "/",
-                   spool::IdName(record.ticket()), " ", caller.host(), ":", caller.pid(), " uid ",
-                   caller.uid());
+  const std::string peer = absl::StrCat("spool:", options_.spool->root(), "#", spool::kDurable, "/",
+                                        spool::IdName(record.ticket()), " ", caller.host(), ":",
+                                        caller.pid(), " uid ", caller.uid());
   auto call = std::make_shared<ServerCall>(session, /*id=*/1, method, header, peer,
                                            options_.env.clock->Now());
   if (absl::Status parsed = call->ParseRequest(*request, /*compressed=*/false); !parsed.ok()) {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -18,6 +19,7 @@
 #include "spoolrpc/server/durable_call.h"
 #include "spoolrpc/server/method_table.h"
 #include "spoolrpc/server/server_session.h"
+#include "spoolrpc/spool/durable_retention.h"
 #include "spoolrpc/spool/durable_store.h"
 #include "spoolrpc/spool/owner_watch.h"
 #include "spoolrpc/spool/server_lease.h"
@@ -33,6 +35,8 @@ struct DurableCallsOptions {
   SessionHost* host = nullptr;
   // Must outlive it.
   const spool::ServerLease* lease = nullptr;
+  // Set on the spool by this server when it starts.
+  std::optional<spool::RetentionRecord> retention;
   // So many calls are claimed at once, whether they run or wait for a worker.
   int room = 4;
   size_t max_request_size = 0;
@@ -82,7 +86,8 @@ class DurableCalls final : public DurableCallOwner {
     State state = State::kOpen;
     os::Nanos next_look = 0;
     bool claimed = false;  // by another server, when it was last looked at
-    int damaged = 0;       // readings of `call` that found it so
+    bool warned = false;
+    int damaged = 0;  // readings of `call` that found it so
     std::shared_ptr<const spool::DurableCallRecord> record;
   };
   struct Kept {
@@ -97,6 +102,9 @@ class DurableCalls final : public DurableCallOwner {
   void TakeEnded() ABSL_LOCKS_EXCLUDED(mu_);
   void PublishKept() ABSL_LOCKS_EXCLUDED(mu_);
   void WatchRunning() ABSL_LOCKS_EXCLUDED(mu_);
+  // Unless it was listed a moment ago.
+  void ListAnew();
+  void Sweep();
   void LookAt(const std::string& ticket, Known* known);
   // False: `known` says what becomes of it.
   bool ReadCall(const std::string& ticket, const spool::DurableStore::State& state, Known* known);
@@ -120,10 +128,15 @@ class DurableCalls final : public DurableCallOwner {
 
   std::map<std::string, Known> known_;
   spool::OwnerWatch owners_;
+  spool::DurableRetention retention_;
   std::map<std::string, os::Nanos> touches_;  // directory -> when
   os::Nanos next_watch_ = 0;
+  os::Nanos next_sweep_ = 0;
   os::Nanos last_activity_ = 0;
+  std::vector<std::string> tickets_;  // as they were listed
+  os::Nanos listed_ = 0;
   os::Nanos listing_took_ = 0;
+  bool want_listing_ = false;
 
   absl::Mutex taking_mu_;
   bool taking_ ABSL_GUARDED_BY(taking_mu_) = true;

@@ -3,6 +3,7 @@
 #define SPOOLRPC_SERVER_SERVER_BUILDER_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -49,6 +50,12 @@ class ServerBuilder {
   ServerBuilder& set_max_receive_message_size(size_t bytes);
   ServerBuilder& set_max_send_message_size(size_t bytes);
 
+  // Sets on its spools, for all their servers from then on, how long durable calls stay that nobody
+  // deletes: so long since their reply, or since their submission where there is none and nobody
+  // works on them (absl::InfiniteDuration(): for ever), and so many with a reply (0: any number).
+  // Without it: what was set last, or 30 days and 100,000 calls.
+  ServerBuilder& set_durable_retention(absl::Duration max_age, uint64_t max_finished);
+
   // How messages are sent that become smaller by it, where neither method nor handler says so.
   ServerBuilder& set_compression(Compression compression);
 
@@ -87,6 +94,11 @@ class ServerBuilder {
   };
   std::vector<MethodBatch> batches_;
   bool discard_pending_ = false;
+  struct Retention {
+    absl::Duration max_age;
+    uint64_t max_finished;
+  };
+  std::optional<Retention> retention_;
   Compression compression_ = Compression::kDefault;
   size_t max_receive_ = size_t{64} << 20;
   size_t max_send_ = size_t{64} << 20;

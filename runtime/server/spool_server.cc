@@ -30,10 +30,7 @@ constexpr absl::Duration kDrainReplyTime = absl::Seconds(10);
 }  // namespace
 
 SpoolServer::SpoolServer(const SpoolServerOptions& options)
-    : options_(options),
-      env_(options.env),
-      lease_(options.term),
-      timers_(options.env.clock) {}
+    : options_(options), env_(options.env), lease_(options.term), timers_(options.env.clock) {}
 
 absl::StatusOr<std::unique_ptr<SpoolServer>> SpoolServer::Start(const SpoolServerOptions& options) {
   auto server = std::unique_ptr<SpoolServer>(new SpoolServer(options));
@@ -105,6 +102,7 @@ absl::Status SpoolServer::Begin() {
   durable.methods = options_.methods;
   durable.host = this;
   durable.lease = &lease_;
+  durable.retention = options_.retention;
   durable.room = DurableRoom();
   durable.max_request_size = options_.max_request_size;
   durable.max_reply_size = options_.max_reply_size;

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -43,6 +44,7 @@ struct SpoolServerOptions {
   Compression compression = Compression::kDefault;
   int max_streams = 1000;
   bool discard_pending = false;
+  std::optional<spool::RetentionRecord> retention;
 };
 
 // Thread-safe.
