@@ -27,6 +27,7 @@ struct Command {
 
 const Command& StatusCommand();
 const Command& DumpCommand();
+const Command& TicketCommand();
 
 }  // namespace spoolrpc::cli
 

@@ -11,6 +11,8 @@ constexpr int kExitNo = 1;
 constexpr int kExitUsage = 2;
 // No answer can be had: the spool or the file cannot be used or read.
 constexpr int kExitUnusable = 3;
+// A call was asked for, and ended with an error.
+constexpr int kExitFailed = 4;
 
 }  // namespace spoolrpc::cli
 

@@ -15,13 +15,15 @@
 namespace spoolrpc::cli {
 namespace {
 
-std::vector<const Command*> Commands() { return {&StatusCommand(), &DumpCommand()}; }
+std::vector<const Command*> Commands() {
+  return {&StatusCommand(), &DumpCommand(), &TicketCommand()};
+}
 
 std::string Overview() {
   std::string text =
       "usage: spoolrpc COMMAND [ARGUMENT...] [--FLAG...]\n"
       "\n"
-      "Looks at spools, the directories that carry SpoolRPC's calls. Changes nothing.\n"
+      "Looks at spools, the directories that carry SpoolRPC's calls, and at durable calls.\n"
       "\n"
       "Commands:\n";
   for (const Command* command : Commands()) {

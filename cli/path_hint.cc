@@ -34,6 +34,22 @@ PathHint HintOf(const std::string& path) {
     hint.kind = Kind::kRecord;
     hint.record = spool::RecordKind::kVerdict;
     spool::ParseIdName(name, &hint.id);
+  } else if (part(2) == spool::kDurable && !hint.id.empty()) {
+    hint.kind = Kind::kRecord;
+    if (name == spool::kCall) {
+      hint.record = spool::RecordKind::kDurableCall;
+    } else if (absl::StartsWith(name, spool::kClaim)) {
+      hint.record = spool::RecordKind::kDurableClaim;
+    } else if (name == spool::kStarted) {
+      hint.record = spool::RecordKind::kDurableStarted;
+    } else if (name == spool::kReply) {
+      hint.record = spool::RecordKind::kDurableReply;
+    } else {
+      hint.kind = Kind::kUnknown;
+    }
+  } else if (part(1) == spool::kDurable && name == spool::kRetention) {
+    hint.kind = Kind::kRecord;
+    hint.record = spool::RecordKind::kRetention;
   } else if (name == spool::kLease) {
     hint.kind = Kind::kLog;
     hint.direction = log::Direction::kLease;

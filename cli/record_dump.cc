@@ -51,6 +51,16 @@ absl::string_view KindName(RecordKind kind) {
       return "session record";
     case RecordKind::kVerdict:
       return "verdict";
+    case RecordKind::kDurableCall:
+      return "durable call";
+    case RecordKind::kDurableClaim:
+      return "claim of a durable call";
+    case RecordKind::kDurableStarted:
+      return "start of a durable call";
+    case RecordKind::kDurableReply:
+      return "reply of a durable call";
+    case RecordKind::kRetention:
+      return "retention of durable calls";
   }
   return "";
 }
@@ -66,12 +76,41 @@ std::unique_ptr<google::protobuf::Message> NewMessage(RecordKind kind) {
       return std::make_unique<spool::SessionRecord>();
     case RecordKind::kVerdict:
       return std::make_unique<spool::VerdictRecord>();
+    case RecordKind::kDurableCall:
+      return std::make_unique<spool::DurableCallRecord>();
+    case RecordKind::kDurableClaim:
+      return std::make_unique<spool::DurableClaimRecord>();
+    case RecordKind::kDurableStarted:
+      return std::make_unique<spool::DurableStartedRecord>();
+    case RecordKind::kDurableReply:
+      return std::make_unique<spool::DurableReplyRecord>();
+    case RecordKind::kRetention:
+      return std::make_unique<spool::RetentionRecord>();
   }
   return std::make_unique<google::protobuf::Empty>();
 }
 
 std::string Who(const spool::ProcessIdentity& process) {
   return absl::StrCat("pid ", process.pid(), " on ", process.host(), ", uid ", process.uid());
+}
+
+// The server that a record of a durable call names, or `nobody` and who wrote it.
+std::string Owner(const std::string& server, const spool::ProcessIdentity& process,
+                  absl::string_view nobody) {
+  return server.empty()
+             ? absl::StrCat(nobody, Who(process))
+             : absl::StrCat("server ", absl::BytesToHexString(server), ", ", Who(process));
+}
+
+// What a record says of the body behind it; null: its kind has none.
+const spool::Body* BodyOf(RecordKind kind, const google::protobuf::Message& message) {
+  if (kind == RecordKind::kDurableCall) {
+    return &static_cast<const spool::DurableCallRecord&>(message).body();
+  }
+  if (kind == RecordKind::kDurableReply) {
+    return &static_cast<const spool::DurableReplyRecord&>(message).body();
+  }
+  return nullptr;
 }
 
 // The id inside, and what the record says in a few words.
@@ -97,15 +136,75 @@ std::string Gist(RecordKind kind, const google::protobuf::Message& message, std:
       *id = record.session_id();
       return spool::VerdictRecord::Verdict_Name(record.verdict());
     }
+    case RecordKind::kDurableCall: {
+      const auto& record = static_cast<const spool::DurableCallRecord&>(message);
+      *id = record.ticket();
+      return absl::StrCat(record.header().method(), ", by ", Who(record.process()));
+    }
+    case RecordKind::kDurableClaim: {
+      const auto& record = static_cast<const spool::DurableClaimRecord&>(message);
+      *id = record.ticket();
+      return absl::StrCat("number ", record.number(), ", ",
+                          Owner(record.server_id(), record.process(), "given back by "));
+    }
+    case RecordKind::kDurableStarted: {
+      const auto& record = static_cast<const spool::DurableStartedRecord&>(message);
+      *id = record.ticket();
+      return Owner(record.server_id(), record.process(), "cancelled by ");
+    }
+    case RecordKind::kDurableReply: {
+      const auto& record = static_cast<const spool::DurableReplyRecord&>(message);
+      *id = record.ticket();
+      return absl::StrCat(
+          absl::StatusCodeToString(static_cast<absl::StatusCode>(record.header().code())), ", ",
+          Owner(record.server_id(), record.process(), "by "));
+    }
+    case RecordKind::kRetention: {
+      const auto& record = static_cast<const spool::RetentionRecord&>(message);
+      return absl::StrCat(FormatAge(absl::Nanoseconds(record.max_age_ns())), ", ",
+                          record.max_finished(), " finished");
+    }
   }
   return "";
+}
+
+// Checks the body of a durable call or reply, from `offset` on.
+void DumpBody(ByteSource* source, RecordKind kind, const spool::Body& body, uint64_t offset,
+              Report* report) {
+  report->Detail(absl::StrCat("body of ", FormatSize(body.size())));
+  const uint64_t size = source->size() - std::min(source->size(), offset);
+  if (size < body.size()) {
+    report->ProblemAt(source->size(), absl::StrCat("truncated: the body has ", body.size(),
+                                                   " bytes, of which ", size, " are there"));
+    return;
+  }
+  if (size > body.size()) {
+    report->ProblemAt(offset + body.size(),
+                      absl::StrCat(Plural(size - body.size(), "byte"), " after the body's end"));
+    return;
+  }
+  const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(),
+                                                                              XXH3_freeState);
+  XXH3_64bits_reset_withSeed(state.get(), static_cast<uint64_t>(kind));
+  for (uint64_t done = 0; done < size;) {
+    const absl::string_view piece =
+        source->At(offset + done, std::min<uint64_t>(size - done, 65536));
+    if (piece.empty()) return;  // said by whoever reads
+    XXH3_64bits_update(state.get(), piece.data(), piece.size());
+    done += piece.size();
+  }
+  const uint64_t found = XXH3_64bits_digest(state.get());
+  if (found != body.checksum()) {
+    report->ProblemAt(offset, absl::StrFormat("wrong checksum of the body: found 0x%016x, expected "
+                                              "0x%016x",
+                                              body.checksum(), found));
+  }
 }
 
 }  // namespace
 
 void DumpRecord(ByteSource* source, const PathHint& hint, Report* report) {
   const uint64_t size = source->size();
-  const bool too_large = size > kRecordHeaderSize + kMaxRecordSize;
   // One byte of a record that is too large is one too many; the view has room for the others.
   std::string bytes(source->At(0, 4096));
   while (bytes.size() < std::min<uint64_t>(size, kRecordHeaderSize + kMaxRecordSize)) {
@@ -125,6 +224,9 @@ void DumpRecord(ByteSource* source, const PathHint& hint, Report* report) {
       kind = static_cast<RecordKind>(header.kind);
     }
   }
+  const bool has_body = kind == RecordKind::kDurableCall || kind == RecordKind::kDurableReply;
+  const bool too_large =
+      has_body ? header.length > kMaxRecordSize : size > kRecordHeaderSize + kMaxRecordSize;
   const absl::string_view payload =
       absl::string_view(bytes).substr(std::min(bytes.size(), kRecordHeaderSize));
   const absl::string_view body = payload.substr(0, header.length);
@@ -167,7 +269,7 @@ void DumpRecord(ByteSource* source, const PathHint& hint, Report* report) {
       report->ProblemAt(bytes.size(),
                         absl::StrCat("truncated: the message has ", header.length,
                                      " bytes, of which ", payload.size(), " are there"));
-    } else if (payload.size() > header.length) {
+    } else if (payload.size() > header.length && !has_body) {
       report->ProblemAt(
           kRecordHeaderSize + header.length,
           absl::StrCat(Plural(payload.size() - header.length, "byte"), " after the message's end"));
@@ -182,6 +284,9 @@ void DumpRecord(ByteSource* source, const PathHint& hint, Report* report) {
                                                         message->GetDescriptor()->full_name()));
     }
   }
+  if (parsed && has_body && report->problems() == before) {
+    DumpBody(source, kind, *BodyOf(kind, *message), kRecordHeaderSize + header.length, report);
+  }
   if (parsed && !hint.id.empty() && !id.empty() && id != hint.id) {
     report->Problem(absl::StrCat("the record of ", absl::BytesToHexString(id),
                                  ", under the name of ", absl::BytesToHexString(hint.id)));
@@ -189,7 +294,11 @@ void DumpRecord(ByteSource* source, const PathHint& hint, Report* report) {
   const bool doubtful = report->problems() > before;
   // The runtime's decoder has the last word.
   if (!doubtful) {
-    if (const absl::Status valid = spool::DecodeRecord(bytes, kind, message.get()); !valid.ok()) {
+    absl::string_view rest;
+    const absl::Status valid = has_body
+                                   ? spool::DecodeRecordFront(bytes, kind, message.get(), &rest)
+                                   : spool::DecodeRecord(bytes, kind, message.get());
+    if (!valid.ok()) {
       report->Problem(valid.message());
     }
   }

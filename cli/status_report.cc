@@ -128,7 +128,7 @@ StatusDocument ToDocument(const SpoolStatus& status, bool exists, bool live) {
   return document;
 }
 
-std::string ToJson(const StatusDocument& document) {
+std::string ToJson(const google::protobuf::Message& document) {
   google::protobuf::util::JsonPrintOptions options;
   options.add_whitespace = true;
   options.always_print_primitive_fields = true;

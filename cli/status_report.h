@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "google/protobuf/message.h"
 #include "spoolrpc/spool/query.h"
 #include "spoolrpc/status.pb.h"
 
@@ -15,7 +16,7 @@ std::string StatusText(const SpoolStatus& status);
 // For scripts. `exists`: there is a spool; `live`: the server that was asked for is there.
 StatusDocument ToDocument(const SpoolStatus& status, bool exists, bool live);
 // One JSON document, ending in a newline.
-std::string ToJson(const StatusDocument& document);
+std::string ToJson(const google::protobuf::Message& document);
 
 }  // namespace spoolrpc::cli
 

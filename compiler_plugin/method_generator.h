@@ -32,14 +32,17 @@ class MethodGenerator {
   void GenerateStubInterface(Printer* printer) const;
   void GenerateAsyncInterface(Printer* printer) const;
   void GenerateFutureInterface(Printer* printer) const;
+  void GenerateDurableInterface(Printer* printer) const;
   void GenerateRawInterface(Printer* printer) const;
   void GenerateStub(Printer* printer) const;
   void GenerateAsync(Printer* printer) const;
   void GenerateFuture(Printer* printer) const;
+  void GenerateDurable(Printer* printer) const;
   void GenerateRaw(Printer* printer) const;
   void GenerateStubDefinition(Printer* printer) const;
   void GenerateAsyncDefinition(Printer* printer) const;
   void GenerateFutureDefinition(Printer* printer) const;
+  void GenerateDurableDefinition(Printer* printer) const;
   void GenerateMock(Printer* printer) const;
 
   // The server's side: method_generator_server.cc. Service, WithCallbackMethod_X, and definitions.

@@ -31,6 +31,14 @@ virtual ::spoolrpc::Future<$response$> $function$(const $request$& request, ::st
 )gen");
 }
 
+void MethodGenerator::GenerateDurableInterface(Printer* printer) const {
+  if (shape_.streams()) return;
+  Print(printer, R"gen(
+virtual ::absl::StatusOr<::spoolrpc::Ticket> $function$(const $request$& request, ::std::function<void(::spoolrpc::ClientContext*)> setup) = 0;
+::absl::StatusOr<::spoolrpc::Ticket> $function$(const $request$& request) { return this->$function$(request, nullptr); }
+)gen");
+}
+
 void MethodGenerator::GenerateRawInterface(Printer* printer) const {
   if (!shape_.streams()) return;
   Print(printer, R"gen(
@@ -63,6 +71,14 @@ void MethodGenerator::GenerateFuture(Printer* printer) const {
   Print(printer, R"gen(
 using StubInterface::future_interface::$function$;
 ::spoolrpc::Future<$response$> $function$(const $request$& request, ::std::function<void(::spoolrpc::ClientContext*)> setup) override;
+)gen");
+}
+
+void MethodGenerator::GenerateDurable(Printer* printer) const {
+  if (shape_.streams()) return;
+  Print(printer, R"gen(
+using StubInterface::durable_interface::$function$;
+::absl::StatusOr<::spoolrpc::Ticket> $function$(const $request$& request, ::std::function<void(::spoolrpc::ClientContext*)> setup) override;
 )gen");
 }
 
@@ -106,6 +122,16 @@ void MethodGenerator::GenerateFutureDefinition(Printer* printer) const {
 
 ::spoolrpc::Future<$response$> $class$::Stub::future::$function$(const $request$& request, ::std::function<void(::spoolrpc::ClientContext*)> setup) {
   return ::spoolrpc::Future<$response$>::Start(stub_->channel_, $info$, request, setup);
+}
+)gen");
+}
+
+void MethodGenerator::GenerateDurableDefinition(Printer* printer) const {
+  if (shape_.streams()) return;
+  Print(printer, R"gen(
+
+::absl::StatusOr<::spoolrpc::Ticket> $class$::Stub::durable::$function$(const $request$& request, ::std::function<void(::spoolrpc::ClientContext*)> setup) {
+  return ::spoolrpc::DurableTickets::SubmitMessage($info$, request, setup, $response$().GetTypeName());
 }
 )gen");
 }

@@ -94,6 +94,21 @@ void ServiceGenerator::GenerateStubInterface(Printer* printer) const {
   PrintTemplate(printer, variables_, R"gen(
     };
     virtual class future_interface* future() { return nullptr; }
+
+    // Unary calls that outlive both processes. `setup` is called at once with the call's context.
+    class durable_interface : public ::spoolrpc::DurableTickets {
+     public:
+      durable_interface() = default;
+      durable_interface(const ::std::shared_ptr<::spoolrpc::ChannelInterface>& channel, const char* service)
+          : ::spoolrpc::DurableTickets(channel, service) {}
+      using ::spoolrpc::DurableTickets::Cancel;
+      using ::spoolrpc::DurableTickets::Collect;
+      using ::spoolrpc::DurableTickets::Delete;
+)gen");
+  GenerateEach(printer, &MethodGenerator::GenerateDurableInterface, 3);
+  PrintTemplate(printer, variables_, R"gen(
+    };
+    virtual class durable_interface* durable() { return nullptr; }
 )gen");
   if (streams_) {
     PrintTemplate(printer, variables_, R"gen(
@@ -146,6 +161,19 @@ void ServiceGenerator::GenerateStub(Printer* printer) const {
     };
     class future* future() override { return &future_stub_; }
 
+    class durable final : public StubInterface::durable_interface {
+     public:
+)gen");
+  GenerateEach(printer, &MethodGenerator::GenerateDurable, 3);
+  PrintTemplate(printer, variables_, R"gen(
+
+     private:
+      friend class Stub;
+      explicit durable(const ::std::shared_ptr<::spoolrpc::ChannelInterface>& channel)
+          : StubInterface::durable_interface(channel, "$full_name$") {}
+    };
+    class durable* durable() override { return &durable_stub_; }
+
    private:
 )gen");
   GenerateEach(printer, &MethodGenerator::GenerateRaw, 2);
@@ -153,6 +181,7 @@ void ServiceGenerator::GenerateStub(Printer* printer) const {
     ::std::shared_ptr<::spoolrpc::ChannelInterface> channel_;
     class async async_stub_{this};
     class future future_stub_{this};
+    class durable durable_stub_{channel_};
   };
 
   static ::std::unique_ptr<Stub> NewStub(
@@ -211,6 +240,7 @@ $class$::Stub::Stub(
   GenerateEach(printer, &MethodGenerator::GenerateStubDefinition, 0);
   GenerateEach(printer, &MethodGenerator::GenerateAsyncDefinition, 0);
   GenerateEach(printer, &MethodGenerator::GenerateFutureDefinition, 0);
+  GenerateEach(printer, &MethodGenerator::GenerateDurableDefinition, 0);
   PrintTemplate(printer, variables_, R"gen(
 
 $class$::Service::Service() : ::spoolrpc::Service(&$qualified_class$::info_) {

@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "spoolrpc/client/channel_interface.h"
+#include "spoolrpc/client/durable.h"
 #include "spoolrpc/client/future.h"
 #include "spoolrpc/rpc/method_info.h"
 #include "spoolrpc/server/batch.h"

@@ -7,6 +7,7 @@
 #include "absl/synchronization/notification.h"
 #include "spoolrpc/client/call_limit.h"
 #include "spoolrpc/client/client_call.h"
+#include "spoolrpc/client/durable_channel.h"
 #include "spoolrpc/client/hedged_call.h"
 #include "spoolrpc/client/retrying_call.h"
 #include "spoolrpc/client/session_pool.h"
@@ -90,11 +91,18 @@ Channel::Channel(std::string path, const ChannelOptions& options)
       limit_(std::make_unique<client::CallLimit>(options.max_calls_in_flight)),
       timers_(std::make_unique<exec::TimerQueue>(options.environment.clock)),
       pool_(std::make_unique<client::SessionPool>(path_, options_)),
-      resources_(std::make_unique<client::CallResources>(client::CallResources{
-          pool_.get(), timers_.get(), options.environment.clock, path_,
-          options.max_send_message_size, options.max_receive_message_size})) {}
+      resources_(std::make_unique<client::CallResources>(
+          client::CallResources{pool_.get(), timers_.get(), options.environment.clock, path_,
+                                options.max_send_message_size, options.max_receive_message_size})),
+      durable_(std::make_unique<client::DurableChannel>(client::DurableChannelOptions{
+          options_.environment, path_, options.transport,
+          options.durability == Durability::kPowerLoss, options.timeout,
+          options.max_send_message_size, options.max_receive_message_size,
+          options.poll_interval})) {}
 
 Channel::~Channel() = default;
+
+DurableInterface* Channel::durable() { return durable_.get(); }
 
 client::CallSettings Channel::SettingsOf(const MethodInfo& method, ClientContext* context) const {
   const client::ContextAccess access(context);

@@ -24,6 +24,7 @@ namespace spoolrpc {
 namespace client {
 class CallLimit;
 struct CallResources;
+class DurableChannel;
 class HedgedCall;
 class RetryingCall;
 struct CallSettings;
@@ -51,6 +52,13 @@ enum class Balancing {
 enum class WhenFull {
   kBlock,  // its caller waits for a place, up to the call's deadline or ack timeout
   kFail,   // it ends with RESOURCE_EXHAUSTED, not executed
+};
+
+// What a durable call outlives, once its ticket has been returned (docs/protocol.md, section 10).
+enum class Durability {
+  kProcess,    // the end of every process
+  kPowerLoss,  // also a loss of power: files and directories are flushed first, which takes
+               // milliseconds
 };
 
 enum class ChannelState {
@@ -94,6 +102,9 @@ struct ChannelOptions {
   // How messages are sent that become smaller by it. kDefault: as the method says, or else not.
   Compression compression = Compression::kDefault;
 
+  // Of this channel's durable calls.
+  Durability durability = Durability::kProcess;
+
   // How often files are looked at that nobody rings for.
   wait::PollInterval poll_interval;
   // How long a caller spins before it sleeps, where both sides are on one host. Zero: not at all.
@@ -136,6 +147,8 @@ class Channel final : public ChannelInterface, public std::enable_shared_from_th
                    google::protobuf::MessageLite* reply, ClientReactor* reactor) override;
   void OnUnobservedError(const MethodInfo& method, const absl::Status& status) override
       ABSL_LOCKS_EXCLUDED(mu_);
+
+  DurableInterface* durable() override;
 
   // With `try_to_connect` the channel begins to look for a server if it does not yet.
   ChannelState GetState(bool try_to_connect);
@@ -188,6 +201,7 @@ class Channel final : public ChannelInterface, public std::enable_shared_from_th
   const std::unique_ptr<exec::TimerQueue> timers_;
   const std::unique_ptr<client::SessionPool> pool_;
   const std::unique_ptr<client::CallResources> resources_;
+  const std::unique_ptr<client::DurableChannel> durable_;
   std::atomic<bool> has_unobserved_{false};
   absl::Mutex mu_;
   absl::Status unobserved_ ABSL_GUARDED_BY(mu_);

@@ -14,6 +14,7 @@
 namespace spoolrpc {
 
 class ClientContext;
+class DurableInterface;
 
 // Thread-safe. Stubs hold it by shared_ptr; a test may implement it.
 class ChannelInterface {
@@ -50,6 +51,10 @@ class ChannelInterface {
   // A call of `method` ended with `status`, an error, and its future is gone without anybody having
   // looked. Called on any thread; must not block. Does nothing here.
   virtual void OnUnobservedError(const MethodInfo& /*method*/, const absl::Status& /*status*/) {}
+
+  // Calls that outlive both processes (spoolrpc/client/durable.h); lives as long as the channel.
+  // Null: there are none.
+  virtual DurableInterface* durable() { return nullptr; }
 };
 
 // Reserved for options of a single stub, as grpc::StubOptions.

@@ -205,6 +205,9 @@ class InterceptedChannel final : public ChannelInterface {
     channel_->OnUnobservedError(method, status);
   }
 
+  // (Their submission and their end may be in different processes: they pass no interceptors.)
+  DurableInterface* durable() override { return channel_->durable(); }
+
  private:
   const std::shared_ptr<ChannelInterface> channel_;
   const Factories factories_;

@@ -35,6 +35,7 @@ FileInfo ToFileInfo(const struct stat& s) {
   info.gid = s.st_gid;
   info.links = s.st_nlink;
   info.modified_seconds = s.st_mtime;
+  info.modified_ns = int64_t{s.st_mtim.tv_sec} * 1000000000 + s.st_mtim.tv_nsec;
   return info;
 }
 

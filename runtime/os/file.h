@@ -25,7 +25,8 @@ struct FileInfo {
   uint32_t uid;
   uint32_t gid;
   uint64_t links;
-  int64_t modified_seconds;  // by the file server's clock
+  int64_t modified_seconds;  // since the epoch, by the file server's clock
+  int64_t modified_ns;       // the same in nanoseconds
 };
 
 struct OpenOptions {

@@ -117,11 +117,11 @@ void Dispatcher::RunAndFlush(const std::shared_ptr<ServerCall>& call) {
 
 bool Dispatcher::RunCall(const std::shared_ptr<ServerCall>& call) {
   switch (call->session()->BeginCall(call)) {
-    case ServerSession::Start::kRun:
+    case CallSession::Start::kRun:
       break;
-    case ServerSession::Start::kDropped:
-    case ServerSession::Start::kAnswered:
-    case ServerSession::Start::kHeld:
+    case CallSession::Start::kDropped:
+    case CallSession::Start::kAnswered:
+    case CallSession::Start::kHeld:
       return false;
   }
   const os::Nanos began = env_.clock->Now();
@@ -150,7 +150,7 @@ void Dispatcher::RunBatch(std::vector<std::shared_ptr<ServerCall>> calls) {
   const auto drop_unless_run = [&](const auto& step) {
     calls.erase(std::remove_if(calls.begin(), calls.end(),
                                [&](const std::shared_ptr<ServerCall>& call) {
-                                 return step(call) != ServerSession::Start::kRun;
+                                 return step(call) != CallSession::Start::kRun;
                                }),
                 calls.end());
   };
@@ -168,7 +168,7 @@ void Dispatcher::RunBatch(std::vector<std::shared_ptr<ServerCall>> calls) {
   ServerBatch batch(std::move(calls));
   batch.Run();
   method->OnRun(env_.clock->Now() - began);
-  std::vector<std::shared_ptr<ServerSession>> sessions;
+  std::vector<std::shared_ptr<CallSession>> sessions;
   for (const auto& call : batch.calls()) {
     call->session()->EndCall(call);
     sessions.push_back(call->session());
@@ -306,7 +306,7 @@ void Dispatcher::LoopOnce(uint64_t term, log::AlignedBuffer* buffer, std::vector
   }
 }
 
-void Dispatcher::FlushAll(std::vector<std::shared_ptr<ServerSession>>* sessions) {
+void Dispatcher::FlushAll(std::vector<std::shared_ptr<CallSession>>* sessions) {
   for (const auto& session : *sessions) session->Flush();
   sessions->clear();
 }
@@ -315,7 +315,7 @@ void Dispatcher::RunReady(uint64_t term) {
   if (monitor_asleep_.load(std::memory_order_acquire)) WakeMonitor();
   activity_.fetch_add(1, std::memory_order_relaxed);
   const os::Nanos began = env_.clock->Now();
-  std::vector<std::shared_ptr<ServerSession>> flush;
+  std::vector<std::shared_ptr<CallSession>> flush;
   for (;;) {
     std::shared_ptr<ServerCall> call;
     Batcher* batcher = nullptr;
@@ -448,7 +448,7 @@ void Dispatcher::Monitor() {
 void Dispatcher::Tick(os::Nanos now) {
   std::vector<std::shared_ptr<ServerCall>> acknowledge;
   std::vector<std::shared_ptr<ServerCall>> submit;
-  std::vector<std::shared_ptr<ServerSession>> flush;
+  std::vector<std::shared_ptr<CallSession>> flush;
   {
     absl::MutexLock lock(&mu_);
     while (!unacknowledged_.empty() && now - unacknowledged_.front().first >= kAckAfter) {

@@ -114,7 +114,7 @@ class Dispatcher {
   void RunAndFlush(const std::shared_ptr<ServerCall>& call) ABSL_LOCKS_EXCLUDED(mu_);
   // Runs the call, up to but without the flush of its reply. False: nothing is to be flushed.
   bool RunCall(const std::shared_ptr<ServerCall>& call);
-  static void FlushAll(std::vector<std::shared_ptr<ServerSession>>* sessions);
+  static void FlushAll(std::vector<std::shared_ptr<CallSession>>* sessions);
 
   const DispatcherOptions options_;
   const os::Environment env_;
@@ -148,7 +148,7 @@ class Dispatcher {
   std::deque<std::shared_ptr<ServerCall>> ready_ ABSL_GUARDED_BY(mu_);
   std::shared_ptr<ServerCall> inline_call_ ABSL_GUARDED_BY(mu_);
   // Sessions with replies that the loop has not flushed.
-  std::vector<std::shared_ptr<ServerSession>> unflushed_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::shared_ptr<CallSession>> unflushed_ ABSL_GUARDED_BY(mu_);
   // Calls that the executor has, in the order of their admission.
   std::deque<std::pair<os::Nanos, std::weak_ptr<ServerCall>>> unacknowledged_ ABSL_GUARDED_BY(mu_);
   std::vector<std::thread> loops_ ABSL_GUARDED_BY(mu_);

@@ -69,6 +69,11 @@ ServerBuilder& ServerBuilder::set_max_send_message_size(size_t bytes) {
   return *this;
 }
 
+ServerBuilder& ServerBuilder::set_durable_retention(absl::Duration max_age, uint64_t max_finished) {
+  retention_ = {max_age, max_finished};
+  return *this;
+}
+
 ServerBuilder& ServerBuilder::set_compression(Compression compression) {
   compression_ = compression;
   return *this;
@@ -194,6 +199,11 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
                                                      "): the interval must be from 10 ms to 24 h"));
     }
   }
+  if (retention_.has_value() && retention_->max_age <= absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(
+        "ServerBuilder: set_durable_retention: max_age must be positive; absl::InfiniteDuration() "
+        "is for ever");
+  }
   auto server = std::unique_ptr<Server>(new Server);
   const int workers = workers_ > 0 ? workers_ : std::max(2, environment_.host->Cpus());
   // How many processes an isolated method may have, and how many threads wait for these.
@@ -289,6 +299,13 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
     options.log_capacity = log_capacity_;
     options.discard_pending = discard_pending_;
     options.compression = compression_;
+    if (retention_.has_value()) {
+      options.retention.emplace();
+      if (retention_->max_age != absl::InfiniteDuration()) {
+        options.retention->set_max_age_ns(absl::ToInt64Nanoseconds(retention_->max_age));
+      }
+      options.retention->set_max_finished(retention_->max_finished);
+    }
     auto started = server::SpoolServer::Start(options);
     if (!started.ok()) return started.status();
     server->servers_.push_back(*std::move(started));

@@ -12,7 +12,7 @@
 #include "spoolrpc/server/server_session.h"
 
 namespace spoolrpc::server {
-ServerCall::ServerCall(std::shared_ptr<ServerSession> session, uint64_t id, MethodEntry* method,
+ServerCall::ServerCall(std::shared_ptr<CallSession> session, uint64_t id, MethodEntry* method,
                        const wire::CallHeader& header, const std::string& peer, os::Nanos arrived)
     : session_(std::move(session)),
       id_(id),

@@ -18,6 +18,7 @@
 #include "spoolrpc/os/clock.h"
 #include "spoolrpc/rpc/reassembly.h"
 #include "spoolrpc/server/after_reply.h"
+#include "spoolrpc/server/call_session.h"
 #include "spoolrpc/server/method_table.h"
 #include "spoolrpc/server/server_context.h"
 #include "spoolrpc/server/server_reactor.h"
@@ -26,18 +27,16 @@
 
 namespace spoolrpc::server {
 
-class ServerSession;
-
 // Shared by the session, which may cancel it, and whoever runs it. Thread-safe.
 class ServerCall final : public ServerStream,
                          public AsyncServerCall,
                          public std::enable_shared_from_this<ServerCall> {
  public:
-  ServerCall(std::shared_ptr<ServerSession> session, uint64_t id, MethodEntry* method,
+  ServerCall(std::shared_ptr<CallSession> session, uint64_t id, MethodEntry* method,
              const wire::CallHeader& header, const std::string& peer, os::Nanos arrived);
   ~ServerCall() override;
 
-  const std::shared_ptr<ServerSession>& session() const { return session_; }
+  const std::shared_ptr<CallSession>& session() const { return session_; }
   uint64_t id() const { return id_; }
   MethodEntry* method() const { return method_; }
   bool expired(os::Nanos now) const { return now >= deadline_; }
@@ -144,7 +143,7 @@ class ServerCall final : public ServerStream,
   void Pump() ABSL_LOCKS_EXCLUDED(mu_);
   bool PumpOne() ABSL_LOCKS_EXCLUDED(mu_);
 
-  const std::shared_ptr<ServerSession> session_;
+  const std::shared_ptr<CallSession> session_;
   const uint64_t id_;
   MethodEntry* const method_;
   const metrics::CallCounter counter_;

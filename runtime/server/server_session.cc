@@ -521,11 +521,6 @@ ServerSession::Start ServerSession::Drop(const std::shared_ptr<ServerCall>& call
   return Start::kDropped;
 }
 
-ServerSession::Start ServerSession::BeginCall(const std::shared_ptr<ServerCall>& call) {
-  const Start prepared = PrepareCall(call);
-  return prepared == Start::kRun ? CheckCall(call) : prepared;
-}
-
 ServerSession::Start ServerSession::PrepareCall(const std::shared_ptr<ServerCall>& call) {
   if (ended() || call->cancelled()) return Drop(call);
   if (host_->draining()) {

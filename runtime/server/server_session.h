@@ -17,6 +17,7 @@
 #include "spoolrpc/link/session_link.h"
 #include "spoolrpc/rpc/reassembly.h"
 #include "spoolrpc/server/after_reply.h"
+#include "spoolrpc/server/call_session.h"
 #include "spoolrpc/server/method_table.h"
 #include "spoolrpc/server/server_call.h"
 #include "spoolrpc/spool/server_directory.h"
@@ -66,6 +67,7 @@ struct ServerSessionOptions {
 
 // Thread-safe. Polled by the thread that the doorbell woke and by a poller thread, one at a time.
 class ServerSession final : public link::Pollable,
+                            public CallSession,
                             public std::enable_shared_from_this<ServerSession> {
  public:
   explicit ServerSession(ServerSessionOptions options);
@@ -75,12 +77,13 @@ class ServerSession final : public link::Pollable,
   uint32_t slot() const { return slot_; }
   const os::ProcessId& client() const { return client_; }
   const std::string& peer() const { return peer_; }
-  SessionHost* host() const { return host_; }
-  const os::Clock* clock() const { return env_.clock; }
-  size_t max_request_size() const { return max_request_size_; }
-  size_t max_reply_size() const { return max_reply_size_; }
-  // Whether the client takes messages that are compressed so.
-  bool Takes(Compression compression) const { return compression == Compression::kZstd && zstd_; }
+  SessionHost* host() const override { return host_; }
+  const os::Clock* clock() const override { return env_.clock; }
+  size_t max_request_size() const override { return max_request_size_; }
+  size_t max_reply_size() const override { return max_reply_size_; }
+  bool Takes(Compression compression) const override {
+    return compression == Compression::kZstd && zstd_;
+  }
   bool ended() const { return ended_.load(std::memory_order_acquire); }
   // The client told, in its head, that it reads no more.
   bool client_closed() const { return client_closed_.load(std::memory_order_acquire); }
@@ -90,33 +93,17 @@ class ServerSession final : public link::Pollable,
   // link::Pollable: a look at a file that nobody may ring for.
   os::Nanos Look(log::AlignedBuffer* buffer) override ABSL_LOCKS_EXCLUDED(mu_);
 
-  enum class Start {
-    kRun,       // go on
-    kDropped,   // cancelled, or the session has ended: nothing is to be answered
-    kAnswered,  // the deadline has passed: the answer has been sent
-    kHeld,      // not before the client's lease has moved; the session dispatches it again
-  };
-  // Asked right before the handler of `call` is started (docs/protocol.md, section 4). May wait for
-  // a flush, where the method or the lease demands it.
-  Start BeginCall(const std::shared_ptr<ServerCall>& call) ABSL_LOCKS_EXCLUDED(mu_);
-  // The same in two parts, for a handler of several calls: all of them are prepared, for which this
-  // may wait, before the first one is checked, for which it does not wait. kRun: go on.
-  Start PrepareCall(const std::shared_ptr<ServerCall>& call) ABSL_LOCKS_EXCLUDED(mu_);
-  Start CheckCall(const std::shared_ptr<ServerCall>& call) ABSL_LOCKS_EXCLUDED(mu_);
-  // Sends the reply of a call whose handler has run. Goes out with Flush().
-  void EndCall(const std::shared_ptr<ServerCall>& call) ABSL_LOCKS_EXCLUDED(mu_);
-  // Adds a MESSAGE or INITIAL of an open call; nothing if it is open no longer. Goes out with
-  // Flush().
-  void SendPart(ServerCall* call, log::FrameType type, uint8_t flags, absl::string_view bytes)
-      ABSL_LOCKS_EXCLUDED(mu_);
-  // Tells the client how much of its stream it may have sent.
-  void SendCredit(uint64_t call, uint64_t total) ABSL_LOCKS_EXCLUDED(mu_);
-  // Ends a call that was not started.
+  // --- CallSession.
+  Start PrepareCall(const std::shared_ptr<ServerCall>& call) override ABSL_LOCKS_EXCLUDED(mu_);
+  Start CheckCall(const std::shared_ptr<ServerCall>& call) override ABSL_LOCKS_EXCLUDED(mu_);
+  void EndCall(const std::shared_ptr<ServerCall>& call) override ABSL_LOCKS_EXCLUDED(mu_);
+  void SendPart(ServerCall* call, log::FrameType type, uint8_t flags,
+                absl::string_view bytes) override ABSL_LOCKS_EXCLUDED(mu_);
+  void SendCredit(uint64_t call, uint64_t total) override ABSL_LOCKS_EXCLUDED(mu_);
   void RejectCall(const std::shared_ptr<ServerCall>& call, wire::NotStarted why,
-                  const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
-  // Acknowledges the call, unless that or more has happened.
-  void Acknowledge(const std::shared_ptr<ServerCall>& call) ABSL_LOCKS_EXCLUDED(mu_);
-  void Flush();
+                  const absl::Status& status) override ABSL_LOCKS_EXCLUDED(mu_);
+  void Acknowledge(const std::shared_ptr<ServerCall>& call) override ABSL_LOCKS_EXCLUDED(mu_);
+  void Flush() override;
 
   // Renews the lease if calls are open and it is time.
   void RenewLease(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);

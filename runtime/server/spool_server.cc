@@ -30,7 +30,7 @@ constexpr absl::Duration kDrainReplyTime = absl::Seconds(10);
 }  // namespace
 
 SpoolServer::SpoolServer(const SpoolServerOptions& options)
-    : options_(options), env_(options.env), timers_(options.env.clock) {}
+    : options_(options), env_(options.env), lease_(options.term), timers_(options.env.clock) {}
 
 absl::StatusOr<std::unique_ptr<SpoolServer>> SpoolServer::Start(const SpoolServerOptions& options) {
   auto server = std::unique_ptr<SpoolServer>(new SpoolServer(options));
@@ -91,14 +91,40 @@ absl::Status SpoolServer::Begin() {
   };
   dispatcher.on_failure = [this](const absl::Status& failure) { OnHandlerFailed(failure); };
   dispatcher.on_inbox = [this] {
+    durable_rung_.store(true, std::memory_order_release);
     inbox_rung_.store(true, std::memory_order_release);
     Wake();
   };
   dispatcher_ = std::make_unique<Dispatcher>(std::move(dispatcher));
   dispatcher_->Start();
+  DurableCallsOptions durable;
+  durable.env = env_;
+  durable.spool = spool_;
+  durable.server_id = directory_->id();
+  durable.methods = options_.methods;
+  durable.host = this;
+  durable.lease = &lease_;
+  durable.retention = options_.retention;
+  durable.room = DurableRoom();
+  durable.max_request_size = options_.max_request_size;
+  durable.max_reply_size = options_.max_reply_size;
+  durable.poll_interval = options_.poll_interval;
+  durable_ = std::make_unique<DurableCalls>(std::move(durable));
+  durable_->Start();
   if (spool_->network()) touches_[spool_->servers()] = started_ + kTouchAfter;
   housekeeper_ = std::thread([this] { Housekeep(); });
   return absl::OkStatus();
+}
+
+int SpoolServer::DurableRoom() const {
+  // Enough to keep every worker busy and every batch full, and not more: what one server has
+  // claimed no other one can run.
+  int room = 2 * options_.workers;
+  for (const MethodEntry* const method : options_.methods->All()) {
+    room = std::max(room, 2 * method->concurrency());
+    if (method->batches()) room = std::max(room, 2 * method->batch().max_size);
+  }
+  return room;
 }
 
 SpoolServer::~SpoolServer() {
@@ -209,6 +235,7 @@ void SpoolServer::SleepUntil(os::Nanos when) {
 void SpoolServer::HousekeepOnce() {
   os::Nanos now = env_.clock->Now();
   const bool rung = inbox_rung_.exchange(false, std::memory_order_acq_rel);
+  if (durable_rung_.exchange(false, std::memory_order_acq_rel)) durable_->Wake();
   if ((rung || now >= next_inbox_) && !draining()) {
     LookIntoInbox();
     now = env_.clock->Now();
@@ -345,7 +372,16 @@ void SpoolServer::RenewLeases(os::Nanos now) {
     StepDown(status);
     return;
   }
+  const os::Nanos began = env_.clock->Now();
   if (status.ok()) status = directory_->RenewLease(state, dispatcher_->calls_served());
+  const os::Nanos ended = env_.clock->Now();
+  // Only what others can still find has been renewed.
+  if (status.ok()) status = directory_->CheckStillThere();
+  if (status.ok()) lease_.OnRenewed(began, ended);
+  if (absl::IsFailedPrecondition(status)) {
+    StepDown(status);
+    return;
+  }
   if (!status.ok()) Warn(absl::StrCat("cannot renew the lease: ", status.ToString()));
   for (const auto& session : Sessions()) session->RenewLease(now);
 }
@@ -424,6 +460,7 @@ void SpoolServer::StepDown(const absl::Status& why) {
 void SpoolServer::Drain(absl::Time deadline) {
   if (!housekeeper_.joinable()) return;
   draining_.store(true, std::memory_order_release);
+  durable_->StopTaking();
   options_.log->Log(LogLevel::kInfo, absl::StrCat("draining ", spool_->root()));
   for (const auto& session : Sessions()) session->Drain();
   for (const auto& call : dispatcher_->TakeQueued()) {
@@ -432,6 +469,7 @@ void SpoolServer::Drain(absl::Time deadline) {
   }
   if (!dispatcher_->WaitIdle(deadline)) {
     for (const auto& session : Sessions()) session->CancelAll();
+    durable_->CancelAll();
     dispatcher_->WaitIdle(absl::InfiniteFuture());
   }
   // Replies that wait for room are still delivered: a goodbye would pass them.
@@ -442,6 +480,7 @@ void SpoolServer::Drain(absl::Time deadline) {
                        [](const auto& session) { return session->backlogged(); });
   };
   while (backlogged() && absl::Now() < delivered) poll(nullptr, 0, 2);
+  if (!durable_->AwaitReplies(delivered)) Warn("replies of durable calls could not be written");
   for (const auto& session : Sessions()) session->End(wire::Goodbye::DRAINED, "", false);
   // The clients are given a moment to read the goodbye before their files go. On a local file
   // system they can still read it then: they have them open.
@@ -459,6 +498,7 @@ void SpoolServer::Drain(absl::Time deadline) {
   housekeeper_.join();
   pollers_.reset();
   dispatcher_->Stop();
+  durable_->Stop();
   flushers_.reset();
   for (const auto& session : Sessions()) Bury(session);
   EmptyGraves(/*all=*/true);

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -16,12 +17,14 @@
 #include "spoolrpc/link/io_threads.h"
 #include "spoolrpc/metrics/registry.h"
 #include "spoolrpc/server/dispatcher.h"
+#include "spoolrpc/server/durable_calls.h"
 #include "spoolrpc/server/failure_log.h"
 #include "spoolrpc/server/method_table.h"
 #include "spoolrpc/server/server_log.h"
 #include "spoolrpc/server/server_session.h"
 #include "spoolrpc/spool/collector.h"
 #include "spoolrpc/spool/server_directory.h"
+#include "spoolrpc/spool/server_lease.h"
 #include "spoolrpc/spool/spool.h"
 
 namespace spoolrpc::server {
@@ -47,6 +50,7 @@ struct SpoolServerOptions {
   bool discard_pending = false;
   // Null: nothing is counted. Its methods are those that `methods` counts in.
   metrics::Registry* metrics = nullptr;
+  std::optional<spool::RetentionRecord> retention;
 };
 
 // Thread-safe.
@@ -82,6 +86,8 @@ class SpoolServer final : public SessionHost {
  private:
   explicit SpoolServer(const SpoolServerOptions& options);
   absl::Status Begin();
+  // How many durable calls are claimed at once.
+  int DurableRoom() const;
   int OnRung(uint32_t slot, log::AlignedBuffer* buffer) ABSL_LOCKS_EXCLUDED(mu_);
   void Wake();
 
@@ -106,15 +112,19 @@ class SpoolServer final : public SessionHost {
   const os::Environment env_;
   std::shared_ptr<const spool::Spool> spool_;
   std::unique_ptr<spool::ServerDirectory> directory_;
+  spool::ServerLease lease_;
   std::unique_ptr<link::FlusherThreads> flushers_;
   std::unique_ptr<link::PollerThreads> pollers_;
   exec::TimerQueue timers_;
+  // Before the dispatcher, whose calls refer to it.
+  std::unique_ptr<DurableCalls> durable_;
   std::unique_ptr<Dispatcher> dispatcher_;
   os::Nanos started_ = 0;
 
   std::atomic<bool> draining_{false};
   std::atomic<bool> stopping_{false};
   std::atomic<bool> inbox_rung_{false};
+  std::atomic<bool> durable_rung_{false};
   absl::Notification stepped_down_;
 
   mutable absl::Mutex mu_;

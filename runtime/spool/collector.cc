@@ -150,7 +150,8 @@ std::vector<std::string> Collector::Collect(const std::string& own_server_id, Se
     CollectVerdicts(own_server_id, serves);
     CollectTemporaries(spool_->server(own_server_id));
   }
-  for (const std::string& directory : {spool_->root(), spool_->servers(), spool_->sessions()}) {
+  for (const std::string& directory :
+       {spool_->root(), spool_->servers(), spool_->sessions(), spool_->durable()}) {
     CollectTemporaries(directory);
   }
   return std::move(removed_);

@@ -30,6 +30,12 @@ constexpr char kInbox[] = "inbox";
 constexpr char kVerdicts[] = "verdicts";
 constexpr char kRequests[] = "requests";
 constexpr char kResponses[] = "responses";
+constexpr char kDurable[] = "durable";
+constexpr char kCall[] = "call";
+constexpr char kClaim[] = "claim.";  // with a number behind it
+constexpr char kStarted[] = "started";
+constexpr char kReply[] = "reply";
+constexpr char kRetention[] = "retention";
 
 inline std::string Join(absl::string_view a, absl::string_view b) {
   return absl::StrCat(a, "/", b);

@@ -48,6 +48,17 @@ absl::StatusOr<RecordKind> PeekRecordKind(absl::string_view bytes) {
 
 absl::Status DecodeRecord(absl::string_view bytes, RecordKind kind,
                           google::protobuf::Message* message) {
+  absl::string_view rest;
+  if (absl::Status s = DecodeRecordFront(bytes, kind, message, &rest); !s.ok()) return s;
+  if (!rest.empty()) {
+    return absl::DataLossError(absl::StrCat("record: ", bytes.size() - kRecordHeaderSize,
+                                            " bytes of message, not ", Load<uint32_t>(bytes, 12)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DecodeRecordFront(absl::string_view bytes, RecordKind kind,
+                               google::protobuf::Message* message, absl::string_view* rest) {
   const auto found = PeekRecordKind(bytes);
   if (!found.ok()) return found.status();
   const uint16_t version = Load<uint16_t>(bytes, 8);
@@ -63,11 +74,14 @@ absl::Status DecodeRecord(absl::string_view bytes, RecordKind kind,
     return absl::DataLossError(absl::StrCat("record: kind ", static_cast<int>(*found), " where ",
                                             static_cast<int>(kind), " belongs"));
   }
-  const absl::string_view payload = bytes.substr(kRecordHeaderSize);
-  if (Load<uint32_t>(bytes, 12) != payload.size()) {
-    return absl::DataLossError(absl::StrCat("record: ", payload.size(), " bytes of message, not ",
-                                            Load<uint32_t>(bytes, 12)));
+  absl::string_view payload = bytes.substr(kRecordHeaderSize);
+  const uint32_t length = Load<uint32_t>(bytes, 12);
+  if (length > payload.size()) {
+    return absl::DataLossError(
+        absl::StrCat("record: ", payload.size(), " bytes of message, not ", length));
   }
+  *rest = payload.substr(length);
+  payload = payload.substr(0, length);
   if (Load<uint64_t>(bytes, 16) !=
       XXH3_64bits_withSeed(payload.data(), payload.size(), static_cast<uint64_t>(kind))) {
     return absl::DataLossError("record: wrong checksum");
@@ -75,6 +89,25 @@ absl::Status DecodeRecord(absl::string_view bytes, RecordKind kind,
   if (!message->ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
     return absl::DataLossError(
         absl::StrCat("record: not a ", message->GetDescriptor()->full_name()));
+  }
+  return absl::OkStatus();
+}
+
+Body DescribeBody(RecordKind kind, absl::string_view body) {
+  Body described;
+  described.set_size(body.size());
+  described.set_checksum(
+      XXH3_64bits_withSeed(body.data(), body.size(), static_cast<uint64_t>(kind)));
+  return described;
+}
+
+absl::Status CheckBody(RecordKind kind, const Body& body, absl::string_view bytes) {
+  if (bytes.size() != body.size()) {
+    return absl::DataLossError(
+        absl::StrCat("record: ", bytes.size(), " bytes of body, not ", body.size()));
+  }
+  if (DescribeBody(kind, bytes).checksum() != body.checksum()) {
+    return absl::DataLossError("record: wrong checksum of the body");
   }
   return absl::OkStatus();
 }

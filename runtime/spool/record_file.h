@@ -13,7 +13,17 @@
 
 namespace spoolrpc::spool {
 
-enum class RecordKind : uint16_t { kSpool = 1, kServer = 2, kSession = 3, kVerdict = 4 };
+enum class RecordKind : uint16_t {
+  kSpool = 1,
+  kServer = 2,
+  kSession = 3,
+  kVerdict = 4,
+  kDurableCall = 5,
+  kDurableClaim = 6,
+  kDurableStarted = 7,
+  kDurableReply = 8,
+  kRetention = 9,
+};
 
 constexpr size_t kRecordHeaderSize = 24;
 constexpr size_t kMaxRecordSize = 1 << 20;  // of the message, in bytes
@@ -23,6 +33,16 @@ std::string EncodeRecord(RecordKind kind, const google::protobuf::Message& messa
 // FAILED_PRECONDITION for another format version; DATA_LOSS for whatever else is wrong.
 absl::Status DecodeRecord(absl::string_view bytes, RecordKind kind,
                           google::protobuf::Message* message);
+// The same of a record with a body behind it, as far as it is there: `*rest` is what follows the
+// message.
+absl::Status DecodeRecordFront(absl::string_view bytes, RecordKind kind,
+                               google::protobuf::Message* message, absl::string_view* rest);
+
+// What the message of a record says of the body that follows it.
+Body DescribeBody(RecordKind kind, absl::string_view body);
+// DATA_LOSS if `bytes` are not the whole body that `body` describes.
+absl::Status CheckBody(RecordKind kind, const Body& body, absl::string_view bytes);
+
 // The kind that the header claims, for tools.
 absl::StatusOr<RecordKind> PeekRecordKind(absl::string_view bytes);
 

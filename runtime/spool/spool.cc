@@ -148,7 +148,7 @@ absl::StatusOr<std::shared_ptr<const Spool>> Spool::OpenOrCreate(const os::Envir
                                            "uid ",
                                            geteuid()));
   }
-  for (const char* name : {kServers, kSessions, kLogs}) {
+  for (const char* name : {kServers, kSessions, kLogs, kDurable}) {
     const std::string path = Join(resolved, name);
     const absl::Status made = os::MakeDirectory(env.calls, path, kOwnerMode);
     if (!made.ok() && !absl::IsAlreadyExists(made)) return made;

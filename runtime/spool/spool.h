@@ -48,6 +48,10 @@ class Spool {
   std::string server(absl::string_view id) const { return Join(servers(), IdName(id)); }
   std::string sessions() const { return Join(root_, kSessions); }
   std::string session(absl::string_view id) const { return Join(sessions(), IdName(id)); }
+  std::string durable() const { return Join(root_, kDurable); }
+  std::string durable_call(absl::string_view ticket) const {
+    return Join(durable(), IdName(ticket));
+  }
   std::string logs() const { return Join(root_, kLogs); }
 
   // A name that nobody else uses, in `directory`.

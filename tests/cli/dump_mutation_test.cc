@@ -111,7 +111,22 @@ bool RuntimeAccepts(const SpoolFile& original, const std::string& bytes) {
   spool::ServerRecord server;
   spool::SessionRecord session;
   spool::VerdictRecord verdict;
-  google::protobuf::Message* const messages[] = {&spool_record, &server, &session, &verdict};
+  spool::DurableCallRecord call;
+  spool::DurableClaimRecord claim;
+  spool::DurableStartedRecord started;
+  spool::DurableReplyRecord reply;
+  spool::RetentionRecord retention;
+  google::protobuf::Message* const messages[] = {
+      &spool_record, &server, &session, &verdict, &call, &claim, &started, &reply, &retention};
+  absl::string_view body;
+  if (*kind == spool::RecordKind::kDurableCall) {
+    return spool::DecodeRecordFront(bytes, *kind, &call, &body).ok() &&
+           spool::CheckBody(*kind, call.body(), body).ok();
+  }
+  if (*kind == spool::RecordKind::kDurableReply) {
+    return spool::DecodeRecordFront(bytes, *kind, &reply, &body).ok() &&
+           spool::CheckBody(*kind, reply.body(), body).ok();
+  }
   return spool::DecodeRecord(bytes, *kind, messages[static_cast<int>(*kind) - 1]).ok();
 }
 

@@ -127,6 +127,27 @@ std::vector<SpoolFile> OneOfEach() {
   spool::VerdictRecord verdict;
   verdict.set_verdict(spool::VerdictRecord::ACCEPTED);
   verdict.set_session_id(SessionId());
+  const std::string durable = absl::StrCat("durable/", SessionName());
+  spool::DurableCallRecord call;
+  call.set_ticket(SessionId());
+  call.mutable_header()->set_method("/helloworld.Greeter/SayHello");
+  SetProcess(call.mutable_process());
+  *call.mutable_body() = spool::DescribeBody(RecordKind::kDurableCall, "request");
+  spool::DurableClaimRecord claim;
+  claim.set_ticket(SessionId());
+  claim.set_number(2);
+  SetProcess(claim.mutable_process());
+  spool::DurableStartedRecord started;
+  started.set_ticket(SessionId());
+  started.set_server_id(ServerId());
+  SetProcess(started.mutable_process());
+  spool::DurableReplyRecord reply;
+  reply.set_ticket(SessionId());
+  reply.set_server_id(ServerId());
+  SetProcess(reply.mutable_process());
+  *reply.mutable_body() = spool::DescribeBody(RecordKind::kDurableReply, "");
+  spool::RetentionRecord retention;
+  retention.set_max_finished(10);
   log::LogHead lease;
   lease.direction = log::Direction::kLease;
   lease.id = ServerId();
@@ -140,6 +161,11 @@ std::vector<SpoolFile> OneOfEach() {
       {session + "/record", EncodeRecord(RecordKind::kSession, session_record)},
       {absl::StrCat(server, "/verdicts/", SessionName()),
        EncodeRecord(RecordKind::kVerdict, verdict)},
+      {durable + "/call", EncodeRecord(RecordKind::kDurableCall, call) + "request"},
+      {durable + "/claim.2", EncodeRecord(RecordKind::kDurableClaim, claim)},
+      {durable + "/started", EncodeRecord(RecordKind::kDurableStarted, started)},
+      {durable + "/reply", EncodeRecord(RecordKind::kDurableReply, reply)},
+      {"durable/retention", EncodeRecord(RecordKind::kRetention, retention)},
       {server + "/lease", lease_bytes},
       {session + "/requests", RequestLog()},
       {absl::StrCat(server, "/sessions/", SessionName(), "/responses"), ResponseLog()},

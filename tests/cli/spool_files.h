@@ -23,7 +23,7 @@ struct SpoolFile {
 std::string SessionId();
 std::string SessionName();
 
-// One file of each kind that a spool has: four records, a lease, a request and a response log with
+// One file of each kind that a spool has: records, a lease, a request and a response log with
 // frames of all types, a doorbell.
 std::vector<SpoolFile> OneOfEach();
 

@@ -27,7 +27,8 @@ TEST_F(UsageTest, HelpListsTheCommands) {
   for (const char* word : {"help", "--help", "-h"}) {
     const Outcome outcome = Spoolrpc({word});
     EXPECT_EQ(outcome.status, 0);
-    EXPECT_THAT(outcome.out, AllOf(HasSubstr("\n  status "), HasSubstr("\n  dump ")));
+    EXPECT_THAT(outcome.out,
+                AllOf(HasSubstr("\n  status "), HasSubstr("\n  dump "), HasSubstr("\n  ticket ")));
     EXPECT_THAT(outcome.err, IsEmpty());
   }
 }
@@ -48,7 +49,7 @@ TEST_F(UsageTest, HelpOfACommandNamesItsFlagsAndItsExitStatus) {
 }
 
 TEST_F(UsageTest, HelpFitsIntoEightyColumns) {
-  for (const char* command : {"status", "dump"}) {
+  for (const char* command : {"status", "dump", "ticket"}) {
     const std::string help = Spoolrpc({command, "--help"}).out;
     for (size_t begin = 0; begin < help.size();) {
       const size_t end = help.find('\n', begin);

@@ -19,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "spoolrpc/spoolrpc.h"
+#include "tests/failure/end_at.h"
 #include "tests/failure/failure.spoolrpc.pb.h"
 #include "tests/failure/make_call.h"
 #include "tests/failure/other_host.h"
@@ -35,6 +36,9 @@ ABSL_FLAG(std::string, until, "", "no more calls are begun once this file exists
 ABSL_FLAG(absl::Duration, ack_timeout, absl::Seconds(20), "of each call");
 ABSL_FLAG(absl::Duration, timeout, absl::InfiniteDuration(), "of each call");
 ABSL_FLAG(absl::Duration, lease_term, absl::Seconds(10), "the client's lease");
+ABSL_FLAG(bool, durable, false,
+          "leave durable calls of CountedAppend, and print their tickets instead of results");
+ABSL_FLAG(std::string, die_at, "", "where it is killed (end_at.h)");
 ABSL_FLAG(bool, network, false, "as on a network file system");
 ABSL_FLAG(bool, other_host, false, "as if alone on this host");
 
@@ -63,18 +67,40 @@ void CallAgainAndAgain(Failure::StubInterface* stub, std::atomic<int>* next) {
   }
 }
 
+int LeaveDurableCalls(Failure::StubInterface* stub) {
+  for (int i = 0; i < absl::GetFlag(FLAGS_calls); ++i) {
+    spoolrpc::failure::Work work;
+    work.set_id(absl::StrCat(absl::GetFlag(FLAGS_id), ".", i));
+    work.set_microseconds(absl::GetFlag(FLAGS_microseconds));
+    const auto ticket = stub->durable()->CountedAppend(work);
+    if (!ticket.ok()) {
+      fprintf(stderr, "failure_client: %s\n", ticket.status().ToString().c_str());
+      return 1;
+    }
+    printf("%s\n", ticket->ToString().c_str());
+    fflush(stdout);
+  }
+  return 0;
+}
+
 int RunClient() {
   static spoolrpc::failure::OtherHost other_host;
+  static spoolrpc::testing::FaultySystemCalls calls;
   spoolrpc::ChannelOptions options;
   options.lease_term = absl::GetFlag(FLAGS_lease_term);
   if (absl::GetFlag(FLAGS_network)) options.transport = spoolrpc::spool::Transport::kNetwork;
   if (absl::GetFlag(FLAGS_other_host)) options.environment.host = &other_host;
+  if (const std::string die_at = absl::GetFlag(FLAGS_die_at); !die_at.empty()) {
+    spoolrpc::failure::SignalAt(&calls, die_at, SIGKILL);
+    options.environment.calls = &calls;
+  }
   const auto channel = spoolrpc::CreateChannel(absl::GetFlag(FLAGS_spool), options);
   if (!channel.ok()) {
     fprintf(stderr, "failure_client: %s\n", channel.status().ToString().c_str());
     return 1;
   }
   const auto stub = Failure::NewStub(*channel);
+  if (absl::GetFlag(FLAGS_durable)) return LeaveDurableCalls(stub.get());
   std::atomic<int> next{0};
   std::vector<std::thread> threads;
   for (int i = 0; i < absl::GetFlag(FLAGS_threads); ++i) {

@@ -9,12 +9,14 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "spoolrpc/spoolrpc.h"
+#include "tests/failure/end_at.h"
 #include "tests/failure/failure_service.h"
 #include "tests/failure/other_host.h"
 #include "tests/testing/faulty_system_calls.h"
@@ -30,6 +32,8 @@ ABSL_FLAG(std::string, stop_if, "",
           "it and stops the process (SIGSTOP) before it writes");
 ABSL_FLAG(absl::Duration, slow_sessions, absl::ZeroDuration(),
           "so long the file system takes for the directory of each session");
+ABSL_FLAG(std::string, die_at, "", "where it is killed (end_at.h)");
+ABSL_FLAG(std::string, stop_at, "", "where it stops itself (end_at.h)");
 ABSL_FLAG(bool, quiet, true, "log warnings only");
 
 namespace {
@@ -55,6 +59,12 @@ int RunServer() {
   }
   if (const absl::Duration slow = absl::GetFlag(FLAGS_slow_sessions); slow > absl::ZeroDuration()) {
     calls.Run({Call::kMkdir, "/sessions/"}, [slow] { absl::SleepFor(slow); });
+    environment.calls = &calls;
+  }
+  for (const auto& [where, signal] : {std::make_pair(absl::GetFlag(FLAGS_die_at), SIGKILL),
+                                      std::make_pair(absl::GetFlag(FLAGS_stop_at), SIGSTOP)}) {
+    if (where.empty()) continue;
+    spoolrpc::failure::SignalAt(&calls, where, signal);
     environment.calls = &calls;
   }
   spoolrpc::ServerBuilder builder;

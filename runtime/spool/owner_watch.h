@@ -1,0 +1,51 @@
+// Whether the servers that have claimed durable calls are still there (docs/protocol.md,
+// section 10).
+#ifndef SPOOLRPC_SPOOL_OWNER_WATCH_H_
+#define SPOOLRPC_SPOOL_OWNER_WATCH_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "spoolrpc/log/log_file.h"
+#include "spoolrpc/os/clock.h"
+#include "spoolrpc/spool.pb.h"
+#include "spoolrpc/spool/lease.h"
+#include "spoolrpc/spool/spool.h"
+
+namespace spoolrpc::spool {
+
+// Watches leases from when somebody asks first. Not thread-safe; blocks as the file system does.
+class OwnerWatch {
+ public:
+  explicit OwnerWatch(std::shared_ptr<const Spool> spool);
+
+  // Whether the server `id` (16 bytes), which the caller has found to own something, is gone: the
+  // kernel says that its process is dead, or its lease has been silent for a term, also at a
+  // reading that begins now. `term` as its claim says, in nanoseconds. To be asked again at
+  // next_look().
+  bool Gone(const std::string& id, const ProcessIdentity& process, uint64_t term);
+  os::Nanos next_look() const;
+  // Forgets servers that nobody has asked about for long.
+  void Prune();
+
+ private:
+  struct Watched {
+    explicit Watched(os::Nanos term) : observer(term) {}
+    LeaseObserver observer;
+    uint64_t counter = 0;
+    os::Nanos asked = 0;
+  };
+
+  // Reads the lease, opened anew. A file that is gone is a counter that stands still.
+  void Read(const std::string& id, os::Nanos planned, Watched* watched);
+
+  const std::shared_ptr<const Spool> spool_;
+  log::AlignedBuffer buffer_;
+  std::map<std::string, Watched> watched_;
+};
+
+}  // namespace spoolrpc::spool
+
+#endif  // SPOOLRPC_SPOOL_OWNER_WATCH_H_
