@@ -81,8 +81,8 @@ absl::StatusOr<std::shared_ptr<const Spool>> DurableStore::OpenSpool(const os::E
 // ---------------------------------------------------------------- the caller
 
 std::string DurableStore::NewTicket() const {
-  const auto now =
-      static_cast<uint64_t>(std::max<int64_t>(0, absl::ToUnixNanos(spool_->env().clock->WallTime())));
+  const auto now = static_cast<uint64_t>(
+      std::max<int64_t>(0, absl::ToUnixNanos(spool_->env().clock->WallTime())));
   std::string ticket;
   for (int shift = 56; shift >= 0; shift -= 8) ticket.push_back(static_cast<char>(now >> shift));
   return ticket + os::RandomBytes(kIdSize - ticket.size());
@@ -311,6 +311,10 @@ absl::StatusOr<DurableReplyRecord> DurableStore::Cancel(const std::string& ticke
         const auto won = Start(started, power_loss);
         if (!won.ok()) return won.status();
         may_have_executed = !*won;
+        // Only while `call` is there nobody has deleted another's `started`.
+        const auto after = Look(ticket);
+        if (!after.ok()) return after.status();
+        if (!after->call) return NoSuchCall(spool_->durable_call(ticket));
       }
     } else if (!absl::IsDataLoss(call.status())) {
       return call.status();
@@ -377,8 +381,8 @@ void DurableStore::RingServers() const {
   for (const std::string& name : *names) {
     std::string id;
     if (!ParseIdName(name, &id)) continue;
-    const auto bell = wait::Doorbell::Attach(
-        spool_->env().calls, Join(spool_->server(id), kDoorbell), spool_->owner());
+    const auto bell = wait::Doorbell::Attach(spool_->env().calls,
+                                             Join(spool_->server(id), kDoorbell), spool_->owner());
     if (bell.ok()) (*bell)->RingInbox();
   }
 }
