@@ -340,6 +340,8 @@ bool DurableCalls::OwnerGone(const std::string& ticket, const spool::DurableStor
     const auto started = store_.ReadStarted(ticket);
     if (started.ok()) {
       if (started->server_id().empty()) {
+        // As for one's own: only while `call` is there nobody has deleted another's `started`.
+        if (const auto again = store_.Look(ticket); !again.ok() || !again->call) return false;
         PublishReply(ticket, absl::CancelledError("the durable call was cancelled"),
                      ErrorInfo::CANCELLED, /*may_have_executed=*/false, power_loss, known);
         return false;

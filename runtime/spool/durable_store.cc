@@ -311,6 +311,10 @@ absl::StatusOr<DurableReplyRecord> DurableStore::Cancel(const std::string& ticke
         const auto won = Start(started, power_loss);
         if (!won.ok()) return won.status();
         may_have_executed = !*won;
+        // Only while `call` is there nobody has deleted another's `started`.
+        const auto after = Look(ticket);
+        if (!after.ok()) return after.status();
+        if (!after->call) return NoSuchCall(spool_->durable_call(ticket));
       }
     } else if (!absl::IsDataLoss(call.status())) {
       return call.status();

@@ -422,6 +422,24 @@ TEST(NamesTest, MethodsNamedLikeMembersGetAnUnderscore) {
             absl::StatusCode::kUnimplemented);
 }
 
+TEST(NamesTest, MethodsNamedLikeTheFunctionsOfDurableStandBesideThem) {
+  ::names::Tickets::Service service;
+  const auto stub = StubOf<::names::Tickets>(service);
+  ::names::Empty empty;
+  const Ticket ticket;
+  const auto not_here = absl::StatusCode::kUnimplemented;  // the channel has no durable calls
+  EXPECT_EQ(stub->durable()->Collect(empty).status().code(), not_here);
+  EXPECT_EQ(stub->durable()->Collect(ticket, &empty).code(), not_here);
+  EXPECT_EQ(stub->durable()->Collect<::names::Empty>(ticket).status().code(), not_here);
+  EXPECT_EQ(stub->durable()->Delete(empty).status().code(), not_here);
+  EXPECT_EQ(stub->durable()->Delete(ticket).code(), not_here);
+  EXPECT_EQ(stub->durable()->Cancel(empty, nullptr).status().code(), not_here);
+  EXPECT_EQ(stub->durable()->Cancel(ticket).code(), not_here);
+  EXPECT_EQ(stub->durable()->SubmitMessage(empty).status().code(), not_here);
+  ::names::Tickets::StubInterface* const interface = stub.get();
+  EXPECT_EQ(interface->durable()->Delete(ticket).code(), not_here);
+}
+
 TEST(NamesTest, TheNameWithTheUnderscoreMayBeTakenToo) {
   const ::names::Underscores::Service service;
   const auto stub = StubOf<::names::Underscores>(service);

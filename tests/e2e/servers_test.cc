@@ -342,8 +342,8 @@ TEST_P(ServersTest, NothingIsLeftBehind) {
     if (round == 0) before = FilesLeft();
     EXPECT_EQ(FilesLeft(), before);
   }
-  // format, servers, sessions, logs.
-  EXPECT_EQ(before, 4);
+  // format, servers, sessions, logs, durable.
+  EXPECT_EQ(before, 5);
 }
 
 TEST_P(ServersTest, QueryTellsWhatIsThere) {

@@ -5,10 +5,11 @@
  * reply. A server may crash or stop at every step, and its lease may lapse at any step; `lapsed` here is what
  * ack_before.pml checks in detail: once an observer may take a lease for expired, its owner's own check fails.
  *
+ * With -DCANCEL there is one who may cancel in place of the second holder of the ticket: both are too much for a search.
  * With -DIDEMPOTENT the method is idempotent: no started record, and it may be executed more than once.
  *
- * Checked: a non-idempotent call is executed at most once, an idempotent one too while nothing fails; a server whose lease had lapsed before it made its last claim on
- * the call does not begin to execute it; a reply that says "not started" is true for ever; everyone who collects gets the
+ * Checked: a non-idempotent call is executed at most once, an idempotent one too while nothing fails; a server whose lease
+ * had lapsed before it made its last claim on the call does not begin to execute it; a reply that says "not started" is true for ever; everyone who collects gets the
  * same reply; a server that finds the call never waits for ever (no invalid end state; with -DLIVE also, as a formula under
  * weak fairness: if one server lives, a reply is collected).
  */
@@ -58,6 +59,16 @@
 #define GUARD_COLLECTOR_LOOKS 0
 #else
 #define GUARD_COLLECTOR_LOOKS 1
+#endif
+#ifdef NO_GUARD_CANCELLER_STARTS
+#define GUARD_CANCELLER_STARTS 0
+#else
+#define GUARD_CANCELLER_STARTS 1
+#endif
+#ifdef NO_GUARD_CANCELLER_LOOKS
+#define GUARD_CANCELLER_LOOKS 0
+#else
+#define GUARD_CANCELLER_LOOKS 1
 #endif
 #ifdef NO_GUARD_TAKEOVER
 #define GUARD_TAKEOVER 0
@@ -111,6 +122,12 @@
 #define AT_CALL_GONE skip
 #endif
 
+#ifdef REACH_CANCELLED_BEFORE_START
+#define AT_CANCELLED assert(false)
+#else
+#define AT_CANCELLED skip
+#endif
+
 #ifndef SERVERS
 #define SERVERS 2
 #endif
@@ -119,15 +136,17 @@
 bool call;
 byte claim[SERVERS];
 byte started;
-byte reply; /* 0: not there; else kind * 4 + server */
+byte reply; /* 0: not there; else kind * 8 + server */
+
+#define NOBODY (SERVERS + 1) /* who cancels; never executes anything */
 
 #define OK 1
 #define LOST 2        /* UNAVAILABLE, SERVER_LOST, may_have_executed */
-#define NOT_STARTED 3 /* UNAVAILABLE, certainly not executed */
-#define MAKE_REPLY(kind, id) (kind * 4 + id)
-#define IS_OK(r) (r / 4 == OK)
-#define IS_LOST(r) (r / 4 == LOST)
-#define IS_NOT_STARTED(r) (r / 4 == NOT_STARTED)
+#define NOT_STARTED 3 /* UNAVAILABLE or CANCELLED, certainly not executed */
+#define MAKE_REPLY(kind, id) (kind * 8 + id)
+#define IS_OK(r) (r / 8 == OK)
+#define IS_LOST(r) (r / 8 == LOST)
+#define IS_NOT_STARTED(r) (r / 8 == NOT_STARTED)
 
 bool dead[SERVERS + 1];
 bool lapsed[SERVERS + 1];
@@ -207,11 +226,13 @@ take_over:
      if
      :: who == id
      :: who == 0 -> goto out
-     :: who != 0 && who != id -> goto too_late
+     :: who == NOBODY -> goto was_cancelled
+     :: who != 0 && who != id && who != NOBODY -> goto too_late
      fi
   :: NEEDS_STARTED && GUARD_STARTED && generation > 0 && !GUARD_TAKER_LINKS_STARTED ->
      if
-     :: atomic { started != 0 -> who = started }; goto too_late
+     :: atomic { started != 0 && started != NOBODY -> who = started }; goto too_late
+     :: started == NOBODY -> goto was_cancelled
      :: started == 0
      fi
   :: else
@@ -254,8 +275,44 @@ too_late: /* another server has started it: it can only be given up */
   fi;
   goto out;
 
+was_cancelled: /* whoever cancelled it may have crashed since */
+  if
+  :: call -> atomic { publish_reply(NOT_STARTED) }
+  :: !call
+  fi;
+  goto out;
+
 crash:
   dead[id] = true;
+out:
+  skip
+}
+
+/* Links `started`, which names nobody, before anybody has started the call; then the reply. Needs no server. */
+proctype Canceller() {
+  byte id = NOBODY, who;
+  bool done;
+
+end_canceller:
+  call;
+  if
+  :: NEEDS_STARTED && GUARD_CANCELLER_STARTS ->
+     link_name(started, NOBODY);
+     if :: skip :: goto out fi; /* crashes */
+     who = (done -> NOBODY : started);
+     if
+     :: who == NOBODY && (call || !GUARD_CANCELLER_LOOKS) -> AT_CANCELLED; publish_reply(NOT_STARTED)
+     :: who == NOBODY && !call && GUARD_CANCELLER_LOOKS /* deleted meanwhile: the name was free again */
+     :: who == 0
+     :: who != NOBODY && who != 0 -> publish_reply(LOST)
+     fi
+  :: NEEDS_STARTED && !GUARD_CANCELLER_STARTS -> /* believes what it sees */
+     if
+     :: started == 0 -> publish_reply(NOT_STARTED)
+     :: started != 0 -> publish_reply(LOST)
+     fi
+  :: !NEEDS_STARTED -> publish_reply(LOST)
+  fi;
 out:
   skip
 }
@@ -319,7 +376,12 @@ init {
 #if SERVERS == 3
     run Server(3); run Lapse(3);
 #endif
-    run Collector(); run Collector(); run Deleter()
+    run Collector(); run Deleter();
+#ifdef CANCEL
+    run Canceller()
+#else
+    run Collector()
+#endif
   };
   /* The caller publishes its call. After an error it looks whether the name is there: nobody else uses it. */
   if

@@ -16,7 +16,7 @@ declare -A variants=(
   [accept]="- LIVE"
   [ack_before]="- LIVE"
   [resend]="- LIVE"
-  [durable]="- IDEMPOTENT LIVE LIVE,IDEMPOTENT"
+  [durable]="- CANCEL IDEMPOTENT LIVE LIVE,IDEMPOTENT"
 )
 models=("$@")
 ((${#models[@]})) || models=(accept ack_before resend durable)

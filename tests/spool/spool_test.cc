@@ -51,7 +51,7 @@ TEST_F(OpenSpoolTest, IsMadeWithItsParentsForTheOwnerAlone) {
   const mode_t before = umask(0);
   EXPECT_OK(Make());
   umask(before);
-  for (const char* name : {"", "/servers", "/sessions", "/logs"}) {
+  for (const char* name : {"", "/servers", "/sessions", "/logs", "/durable"}) {
     EXPECT_EQ(ModeOf(root() + name), 0700) << name;
   }
   EXPECT_EQ(ModeOf(root() + "/format"), 0600);
@@ -60,7 +60,7 @@ TEST_F(OpenSpoolTest, IsMadeWithItsParentsForTheOwnerAlone) {
   EXPECT_OK(Make());
   // Nothing temporary is left.
   ASSERT_OK_AND_ASSIGN(const auto names, os::ListDirectory(os::SystemCalls::Real(), root()));
-  EXPECT_EQ(names.size(), 4);
+  EXPECT_EQ(names.size(), 5);
 }
 
 TEST_F(OpenSpoolTest, NotThereIsNotFound) {
@@ -165,7 +165,7 @@ TEST_F(OpenSpoolTest, EachFailingCallIsReportedAndTheNextTryWorks) {
     EXPECT_OK(Spool::OpenOrCreate(env, scratch / "spool", Transport::kAuto));
     ASSERT_OK_AND_ASSIGN(const auto names,
                          os::ListDirectory(os::SystemCalls::Real(), scratch / "spool"));
-    EXPECT_EQ(names.size(), 4) << static_cast<int>(call);
+    EXPECT_EQ(names.size(), 5) << static_cast<int>(call);
   }
 }
 
