@@ -283,7 +283,6 @@ TEST_P(MetricsTest, CallsThatNoServerGetsAreTheChannelsAlone) {
   ProbeService service;
   auto server = ServeCounted(&service);
   ChannelOptions options = CountedOptions();
-  options.ack_timeout = absl::Milliseconds(200);
   options.max_send_message_size = 1000;
   const auto stub = Probe::NewStub(Connect(options));
   ClientContext used;
@@ -304,6 +303,7 @@ TEST_P(MetricsTest, CallsThatNoServerGetsAreTheChannelsAlone) {
   ASSERT_TRUE(retried.WaitForNotificationWithTimeout(kLong));
   server->Shutdown();
   ClientContext late;
+  late.set_ack_timeout(absl::Milliseconds(200));
   EXPECT_THAT(stub->Run(&late, Text(), &reply), HasCode(absl::StatusCode::kUnavailable));
   EXPECT_EQ(Started(client_metrics_, kRun), 5);
   EXPECT_EQ(InFlight(client_metrics_, kRun), 0);

@@ -169,22 +169,26 @@ TEST_P(ServerMetricsTest, CallsThatExpireWhileTheyWaitEndToo) {
   GatedService gated;
   const auto server =
       ServeCounted(&gated.service, [](ServerBuilder* builder) { builder->set_workers(1); });
-  const auto channel = Connect();
-  Callers callers(channel);
-  callers.Begin(1);
+  // (Written by hand: a channel would cancel it.)
+  RawSession session(spool(), GetParam());
+  session.Publish();
+  EXPECT_EQ(session.AwaitVerdict().verdict(), spool::VerdictRecord::ACCEPTED);
+  wire::CallHeader header;
+  header.set_method_id(1);
+  header.set_method(kRun);
+  session.Write(log::FrameType::kCall, 0, 1, RawSession::CallPayload(header, ""));
   EXPECT_TRUE(gated.gate.AwaitArrived(1));
-  ClientContext context;
-  context.set_timeout(absl::Milliseconds(100));
-  Text reply;
-  EXPECT_THAT(Probe::NewStub(channel)->Run(&context, Text(), &reply),
-              HasCode(absl::StatusCode::kDeadlineExceeded));
-  EXPECT_TRUE(Eventually([&] { return Started(server_metrics_, kRun) == 2; }));
-  EXPECT_EQ(QueueLength("default"), 1);
+  header.clear_method();
+  header.set_timeout_ns(1000000);
+  session.Write(log::FrameType::kCall, 0, 2, RawSession::CallPayload(header, ""));
+  EXPECT_TRUE(Eventually([&] { return QueueLength("default") == 1; }));
+  const absl::Time expired = absl::Now() + absl::Milliseconds(10);
+  EXPECT_TRUE(Eventually([&] { return absl::Now() > expired; }));
   gated.gate.Open();
-  callers.Join();
+  EXPECT_TRUE(Eventually([&] { return Ended(server_metrics_, kRun, "DEADLINE_EXCEEDED") == 1; }));
   EXPECT_TRUE(Eventually([&] { return InFlight(server_metrics_, kRun) == 0; }));
-  EXPECT_EQ(QueueLength("default"), 0);
   EXPECT_EQ(Ended(server_metrics_, kRun, "OK"), 1);
+  EXPECT_EQ(QueueLength("default"), 0);
   EXPECT_EQ(gated.gate.arrived(), 1);
 }
 
@@ -192,17 +196,15 @@ TEST_P(ServerMetricsTest, CallsThatADrainingServerReturnsAreUnavailable) {
   GatedService gated;
   const auto server =
       ServeCounted(&gated.service, [](ServerBuilder* builder) { builder->set_workers(1); });
-  ChannelOptions options = Options();
-  options.ack_timeout = absl::Seconds(1);
-  const auto channel = Connect(options);
+  const auto channel = Connect();
   Callers callers(channel);
   callers.Begin(1);
   EXPECT_TRUE(gated.gate.AwaitArrived(1));
+  ClientContext context;
   std::thread returned([&] {
-    ClientContext context;
     Text reply;
     EXPECT_THAT(Probe::NewStub(channel)->Run(&context, Text(), &reply),
-                HasCode(absl::StatusCode::kUnavailable));
+                HasCode(absl::StatusCode::kCancelled));
   });
   EXPECT_TRUE(Eventually([&] { return QueueLength("default") == 1; }));
   std::thread shutdown([&] { server->Shutdown(); });
@@ -211,6 +213,7 @@ TEST_P(ServerMetricsTest, CallsThatADrainingServerReturnsAreUnavailable) {
   EXPECT_EQ(InFlight(server_metrics_, kRun), 1);
   gated.gate.Open();
   shutdown.join();
+  context.TryCancel();  // it looks for another server
   returned.join();
   callers.Join();
   EXPECT_EQ(Ended(server_metrics_, kRun, "OK"), 1);
@@ -345,13 +348,12 @@ TEST_P(BatchMetricsTest, SizesAndWhoWaitsForABatch) {
 TEST_P(BatchMetricsTest, CallsThatADrainTakesOutOfABatchWaitNoMore) {
   BatchService service;
   auto server = ServeCounted(&service);
-  ChannelOptions options = Options();
-  options.ack_timeout = absl::Seconds(1);
-  PendingCall call(Connect(options), &Batches::StubInterface::Full, 1);
+  PendingCall call(Connect(), &Batches::StubInterface::Full, 1);
   EXPECT_TRUE(Eventually([&] { return QueueLength("default") == 1; }));
   server->Shutdown();
   EXPECT_EQ(QueueLength("default"), 0);
-  EXPECT_THAT(call.End(), HasCode(absl::StatusCode::kUnavailable));
+  call.context()->TryCancel();  // it looks for another server
+  EXPECT_THAT(call.End(), HasCode(absl::StatusCode::kCancelled));
   EXPECT_EQ(Ended(server_metrics_, kFull, "UNAVAILABLE"), 1);
   EXPECT_EQ(InFlight(server_metrics_, kFull), 0);
 }

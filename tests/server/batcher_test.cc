@@ -2,16 +2,19 @@
 #include "spoolrpc/server/batcher.h"
 
 #include <memory>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "spoolrpc/exec/timer_queue.h"
+#include "spoolrpc/metrics/gauge.h"
 #include "spoolrpc/server/executor.h"
 #include "tests/testing/fake_clock.h"
 
@@ -79,7 +82,8 @@ class BatcherTest : public ::testing::Test {
   absl::Mutex mu_;
   std::vector<int> sizes_ ABSL_GUARDED_BY(mu_);
   absl::Notification released_;
-  Executor executor_{1, 1000, [](const std::shared_ptr<ServerCall>&) {}};
+  metrics::Gauge queue_;
+  Executor executor_{1, 1000, [](const std::shared_ptr<ServerCall>&) {}, &queue_};
   std::shared_ptr<Batcher> batcher_;
   exec::TimerQueue timers_{&clock_};  // last: its thread uses the rest
 };
@@ -178,6 +182,48 @@ TEST_F(BatcherTest, TurnsStayInTheQueueWhenCallsAreTakenOut) {
   EXPECT_EQ(executor_.TakeQueued().size(), 2);
   Release();
   EXPECT_THAT(Sizes(), ElementsAre(2));
+}
+
+TEST_F(BatcherTest, CallsThatWaitAreCountedOnceWhereverTheyDo) {
+  Begin(4, kDelay, /*room=*/4);
+  Occupy();
+  EXPECT_EQ(Add(3), 0);
+  EXPECT_EQ(queue_.value(), 3);
+  EXPECT_TRUE(executor_.Submit(nullptr));
+  EXPECT_EQ(queue_.value(), 4);
+  // Of two there is room for one; and now the batch is full, and its turn is in the queue.
+  EXPECT_EQ(Add(2), 1);
+  EXPECT_EQ(queue_.value(), 5);
+  EXPECT_TRUE(executor_.Submit(nullptr));
+  EXPECT_EQ(executor_.TakeQueued().size(), 2);
+  EXPECT_EQ(queue_.value(), 4);
+  EXPECT_TRUE(executor_.Submit(nullptr));
+  EXPECT_EQ(queue_.value(), 5);
+  Release();
+  EXPECT_THAT(Sizes(), ElementsAre(4));
+  EXPECT_EQ(queue_.value(), 0);
+  EXPECT_EQ(Add(2), 0);
+  EXPECT_EQ(queue_.value(), 2);
+  EXPECT_EQ(batcher_->TakeWaiting().size(), 2);
+  EXPECT_EQ(queue_.value(), 0);
+}
+
+TEST_F(BatcherTest, WhatIsDroppedWaitsNoMore) {
+  Begin(4, kDelay);
+  Occupy();
+  EXPECT_EQ(Add(5), 0);
+  EXPECT_TRUE(executor_.Submit(nullptr));
+  EXPECT_EQ(queue_.value(), 6);
+  batcher_->Stop();
+  EXPECT_EQ(queue_.value(), 1);
+  std::thread stop([this] { executor_.Stop(); });
+  // Until that has begun; the worker takes nothing more then.
+  while (executor_.Submit(nullptr)) absl::SleepFor(absl::Milliseconds(1));
+  EXPECT_GE(queue_.value(), 1);
+  EXPECT_LT(queue_.value(), 1000);  // or it was refused for want of room
+  Release();
+  stop.join();
+  EXPECT_EQ(queue_.value(), 0);
 }
 
 }  // namespace
