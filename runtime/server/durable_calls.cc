@@ -27,6 +27,8 @@ constexpr os::Nanos kWatchOthers = 500 * kMillisecond;
 constexpr os::Nanos kListingShare = 10;
 // Who leaves durable calls does not wait for milliseconds; callers of this host ring besides.
 constexpr absl::Duration kIdlePoll = absl::Milliseconds(200);
+// How many calls a sweep looks at again.
+constexpr int kRechecks = 100;
 // A `call` is damaged if so many readings say so.
 constexpr int kReadings = 3;
 constexpr os::Nanos kBetweenReadings = 100 * kMillisecond;
@@ -141,8 +143,10 @@ void DurableCalls::TakeEnded() {
   }
   for (const Ended& one : ended) {
     Known& known = known_[one.ticket];
-    known.state = one.end == End::kDone ? Known::State::kDone : Known::State::kOpen;
-    known.claimed = false;
+    // Also what is done is looked at once more: if the call was deleted while the reply was being
+    // published, that is left.
+    known.state = Known::State::kOpen;
+    known.claimed = one.end == End::kDone;
     known.next_look = one.look_again;
     last_activity_ = options_.env.clock->Now();
     if (one.end == End::kDone && options_.spool->network()) {
@@ -245,6 +249,16 @@ void DurableCalls::Sweep() {
     return busy ? Kind::kBusy : Kind::kOther;
   });
   if (!deleted.ok()) options_.host->Warn(deleted.status().ToString());
+  // Of the calls that are done, some at a time: whether a deletion has left anything, as it does
+  // where somebody had a file open on NFS.
+  auto it = known_.upper_bound(rechecked_);
+  for (int i = 0; i < kRechecks && it != known_.end(); ++i, ++it) {
+    rechecked_ = it->first;
+    if (it->second.state == Known::State::kOurs) continue;
+    const auto state = store_.Look(it->first);
+    if (state.ok() && !state->call) store_.RemoveRest(it->first).IgnoreError();
+  }
+  if (it == known_.end()) rechecked_.clear();
 }
 
 void DurableCalls::Fail(const absl::Status& status, Known* known) {

@@ -132,6 +132,7 @@ class DurableCalls final : public DurableCallOwner {
   std::map<std::string, os::Nanos> touches_;  // directory -> when
   os::Nanos next_watch_ = 0;
   os::Nanos next_sweep_ = 0;
+  std::string rechecked_;  // up to here, by the last sweep
   os::Nanos last_activity_ = 0;
   std::vector<std::string> tickets_;  // as they were listed
   os::Nanos listed_ = 0;

@@ -37,7 +37,7 @@ absl::StatusOr<RetentionRecord> ReadRetention(const Spool& spool) {
 absl::Status WriteRetention(const DurableStore& store, const RetentionRecord& retention) {
   const Spool& spool = store.spool();
   os::SystemCalls* const calls = spool.env().calls;
-  const absl::Status made = os::MakeDirectory(calls, spool.durable(), 0700);
+  absl::Status made = os::MakeDirectory(calls, spool.durable(), 0700);
   if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
   const std::string temporary = spool.TemporaryPath(spool.durable());
   absl::Status status = os::WriteNewFile(

@@ -90,7 +90,7 @@ std::string DurableStore::NewTicket() const {
 
 absl::Status DurableStore::MakeDurable(bool power_loss) const {
   os::SystemCalls* const calls = spool_->env().calls;
-  const absl::Status made = os::MakeDirectory(calls, spool_->durable(), kPrivate);
+  absl::Status made = os::MakeDirectory(calls, spool_->durable(), kPrivate);
   if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
   // (Also where somebody else has made it: he need not have flushed it yet.)
   return power_loss ? os::SyncDirectory(calls, spool_->root()) : absl::OkStatus();
@@ -125,7 +125,7 @@ absl::Status DurableStore::Submit(DurableCallRecord record, absl::string_view re
   if (power_loss) {
     if (absl::Status s = os::SyncDirectory(calls, temporary); !s.ok()) return s;
   }
-  const absl::Status renamed = os::Rename(calls, temporary, path);
+  absl::Status renamed = os::Rename(calls, temporary, path);
   if (!renamed.ok()) {
     if (spool_->network()) {
       os::ListDirectory(calls, spool_->durable()).status().IgnoreError();
@@ -337,7 +337,7 @@ absl::Status DurableStore::Delete(const std::string& ticket) const {
   // One that cannot be read may be of the kind that wants it.
   const auto record = ReadCall(ticket);
   const bool power_loss = !record.ok() || record->survives_power_loss();
-  const absl::Status removed = os::RemoveTree(calls, Join(path, kCall));
+  absl::Status removed = os::RemoveTree(calls, Join(path, kCall));
   if (!removed.ok()) return removed;
   // Nothing else may go as long as `call` can come back.
   if (power_loss) {

@@ -171,6 +171,20 @@ TEST_P(DurableTest, AHandlerSeesThatItsCallIsCancelledOrDeleted) {
   }));
 }
 
+// A deletion that a file of its own stops, or a reply that comes into it.
+TEST_P(DurableTest, WhatADeletionLeavesIsRemovedByServers) {
+  const auto server = Serve(
+      &service_, [](ServerBuilder* builder) { builder->set_lease_term(absl::Milliseconds(200)); });
+  const auto stub = Stub();
+  ASSERT_OK_AND_ASSIGN(const Ticket ticket, stub->durable()->Echo(Say("")));
+  ASSERT_OK(stub->durable()->Collect<Text>(ticket, kLong));
+  ASSERT_OK(os::RemoveFile(os::SystemCalls::Real(), PathOf(ticket) + "/call"));
+  EXPECT_EQ(ReasonOf(stub->durable()->Collect<Text>(ticket).status()), ErrorInfo::NO_SUCH_TICKET);
+  EXPECT_TRUE(Eventually([&] {
+    return absl::IsNotFound(os::StatPath(os::SystemCalls::Real(), PathOf(ticket)).status());
+  }));
+}
+
 TEST_P(DurableTest, ADeadlineOfTheCallRunsFromItsSubmission) {
   std::atomic<int> runs{0};
   service_.handler = [&](ServerContext*, const Text*, Text*) {

@@ -201,7 +201,7 @@ TEST_F(OpenSpoolTest, TwentyProcessesMakeOneSpool) {
     }
     ASSERT_OK_AND_ASSIGN(const auto names, os::ListDirectory(os::SystemCalls::Real(), path));
     EXPECT_EQ(std::set<std::string>(names.begin(), names.end()),
-              (std::set<std::string>{"format", "servers", "sessions", "logs"}));
+              (std::set<std::string>{"format", "servers", "sessions", "logs", "durable"}));
   }
 }
 
