@@ -123,7 +123,10 @@ std::string Gist(RecordKind kind, const google::protobuf::Message& message, std:
     case RecordKind::kServer: {
       const auto& record = static_cast<const spool::ServerRecord&>(message);
       *id = record.server_id();
-      return absl::StrCat(Who(record.process()), ", ", Plural(record.services_size(), "service"));
+      int methods = 0;
+      for (const auto& service : record.services()) methods += service.methods_size();
+      return absl::StrCat(Who(record.process()), ", ", Plural(record.services_size(), "service"),
+                          " with ", Plural(methods, "method"));
     }
     case RecordKind::kSession: {
       const auto& record = static_cast<const spool::SessionRecord&>(message);

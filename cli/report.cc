@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "cli/text.h"
 #include "google/protobuf/descriptor.h"
@@ -15,6 +17,7 @@
 namespace spoolrpc::cli {
 namespace {
 
+using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::TextFormat;
 
@@ -33,6 +36,14 @@ class BytesAsText : public TextFormat::FastFieldValuePrinter {
   }
 };
 
+// Numbers that mean nothing as numbers: fingerprints and nonces.
+class NumberInHex final : public BytesAsText {
+ public:
+  void PrintUInt64(uint64_t value, TextFormat::BaseTextGenerator* out) const override {
+    out->PrintString(absl::StrFormat("0x%016x", value));
+  }
+};
+
 // Ids, as the names of files have them.
 class BytesInHex final : public BytesAsText {
  public:
@@ -41,24 +52,35 @@ class BytesInHex final : public BytesAsText {
   }
 };
 
+// How the fields of `type`, and of the messages inside it, are printed.
+void RegisterPrinters(const Descriptor* type, std::set<const Descriptor*>* seen,
+                      TextFormat::Printer* printer) {
+  if (!seen->insert(type).second) return;
+  for (int i = 0; i < type->field_count(); ++i) {
+    const FieldDescriptor* const field = type->field(i);
+    if (field->message_type() != nullptr) RegisterPrinters(field->message_type(), seen, printer);
+    std::unique_ptr<TextFormat::FastFieldValuePrinter> special;
+    if (field->type() == FieldDescriptor::TYPE_BYTES && absl::EndsWith(field->name(), "_id")) {
+      special = std::make_unique<BytesInHex>();
+    } else if (field->type() == FieldDescriptor::TYPE_FIXED64) {
+      special = std::make_unique<NumberInHex>();
+    }
+    if (special == nullptr) continue;
+    // Takes ownership if it returns true.
+    if (printer->RegisterFieldValuePrinter(field, special.get())) {
+      static_cast<void>(special.release());
+    }
+  }
+}
+
 std::string Print(const google::protobuf::Message& message, bool single_line) {
   TextFormat::Printer printer;
   printer.SetSingleLineMode(single_line);
   // What a newer version has added is shown by number.
   printer.SetHideUnknownFields(false);
   printer.SetDefaultFieldValuePrinter(new BytesAsText);  // takes ownership
-  const google::protobuf::Descriptor& type = *message.GetDescriptor();
-  for (int i = 0; i < type.field_count(); ++i) {
-    const FieldDescriptor* const field = type.field(i);
-    if (field->type() != FieldDescriptor::TYPE_BYTES || !absl::EndsWith(field->name(), "_id")) {
-      continue;
-    }
-    auto in_hex = std::make_unique<BytesInHex>();
-    // Takes ownership if it returns true.
-    if (printer.RegisterFieldValuePrinter(field, in_hex.get())) {
-      static_cast<void>(in_hex.release());
-    }
-  }
+  std::set<const Descriptor*> seen;
+  RegisterPrinters(message.GetDescriptor(), &seen, &printer);
   std::string text;
   printer.PrintToString(message, &text);
   return text;

@@ -94,30 +94,48 @@ class ShapeWriter {
   std::vector<const EnumDescriptor*> enums_;
 };
 
+// The method's line; what it carries goes to `shapes`, to be written after all lines of methods.
+void WriteMethod(const MethodDescriptor& method, const Annotations& annotations, std::string* text,
+                 ShapeWriter* shapes) {
+  const MethodAnnotations& options = annotations.Of(method);
+  absl::StrAppend(text, "rpc ", method.name(), " ", method.client_streaming() ? "stream " : "",
+                  method.input_type()->full_name(), " ", method.server_streaming() ? "stream " : "",
+                  method.output_type()->full_name(), " idempotency ",
+                  method.options().idempotency_level(), " timeout ", options.timeout_ns,
+                  " ack_timeout ", options.ack_timeout_ns, " ack_before_execution ",
+                  options.ack_before_execution ? 1 : 0, "\n");
+  shapes->Add(method.input_type());
+  shapes->Add(method.output_type());
+}
+
+uint64_t HashOf(const std::string& text) { return XXH3_64bits(text.data(), text.size()); }
+
 }  // namespace
 
 std::string CanonicalDescription(const ServiceDescriptor& service, const Annotations& annotations) {
   std::string text = absl::StrCat("service ", service.full_name(), "\n");
   ShapeWriter shapes(&text);
   for (int i = 0; i < service.method_count(); ++i) {
-    const MethodDescriptor& method = *service.method(i);
-    const MethodAnnotations& options = annotations.Of(method);
-    absl::StrAppend(&text, "rpc ", method.name(), " ", method.client_streaming() ? "stream " : "",
-                    method.input_type()->full_name(), " ",
-                    method.server_streaming() ? "stream " : "", method.output_type()->full_name(),
-                    " idempotency ", method.options().idempotency_level(), " timeout ",
-                    options.timeout_ns, " ack_timeout ", options.ack_timeout_ns,
-                    " ack_before_execution ", options.ack_before_execution ? 1 : 0, "\n");
-    shapes.Add(method.input_type());
-    shapes.Add(method.output_type());
+    WriteMethod(*service.method(i), annotations, &text, &shapes);
   }
   shapes.WriteAll();
   return text;
 }
 
+std::string CanonicalDescription(const MethodDescriptor& method, const Annotations& annotations) {
+  std::string text;
+  ShapeWriter shapes(&text);
+  WriteMethod(method, annotations, &text, &shapes);
+  shapes.WriteAll();
+  return text;
+}
+
 uint64_t Fingerprint(const ServiceDescriptor& service, const Annotations& annotations) {
-  const std::string text = CanonicalDescription(service, annotations);
-  return XXH3_64bits(text.data(), text.size());
+  return HashOf(CanonicalDescription(service, annotations));
+}
+
+uint64_t Fingerprint(const MethodDescriptor& method, const Annotations& annotations) {
+  return HashOf(CanonicalDescription(method, annotations));
 }
 
 }  // namespace spoolrpc::compiler

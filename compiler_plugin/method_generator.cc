@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "compiler_plugin/comments.h"
+#include "compiler_plugin/fingerprint.h"
 
 namespace spoolrpc::compiler {
 namespace {
@@ -27,7 +28,7 @@ const char* IdempotencyOf(const MethodDescriptor& method) {
   return "kUnknown";
 }
 
-// The fields of a MethodInfo that most methods leave at their defaults; empty if this one does.
+// The fields of a MethodInfo that most methods leave at their defaults.
 std::string RareFields(const MethodAnnotations& options) {
   static constexpr const char* kExecutions[] = {"kWorkers", "kInline"};
   static constexpr const char* kIsolations[] = {"kNone", "kProcess"};
@@ -38,11 +39,12 @@ std::string RareFields(const MethodAnnotations& options) {
   if (options.concurrency == 0 && options.execution == 0 && options.isolation == 0 &&
       options.compression == 0 && batch.max_size == 0 && retry.max_attempts == 0 &&
       hedging.max_attempts == 0) {
-    return "";
+    return R"gen(/*concurrency=*/0, ::spoolrpc::Execution::kWorkers,
+     ::spoolrpc::Isolation::kNone, ::spoolrpc::Compression::kDefault,
+     /*batch=*/{}, /*retry=*/{}, /*hedging=*/{})gen";
   }
   return absl::StrFormat(
-      R"gen(,
-     /*concurrency=*/%d, ::spoolrpc::Execution::%s,
+      R"gen(/*concurrency=*/%d, ::spoolrpc::Execution::%s,
      ::spoolrpc::Isolation::%s, ::spoolrpc::Compression::%s,
      /*batch=*/{/*max_size=*/%d, /*max_delay_ns=*/%d},
      /*retry=*/{/*max_attempts=*/%d, /*initial_backoff_ns=*/%d, /*max_backoff_ns=*/%d,
@@ -81,6 +83,9 @@ MethodGenerator::MethodGenerator(const MethodDescriptor& method, const Names& na
       {"ack_timeout_ns", absl::StrCat(options_.ack_timeout_ns)},
       {"ack_before_execution", options_.ack_before_execution ? "true" : "false"},
       {"rare_fields", RareFields(options_)},
+      {"request_name", method.input_type()->full_name()},
+      {"response_name", method.output_type()->full_name()},
+      {"fingerprint", absl::StrFormat("0x%016x", Fingerprint(method, annotations))},
       {"stream", Typed(absl::StrCat(shape_.stream_class, shape_.stream_types))},
       {"stream_interface",
        Typed(absl::StrCat(shape_.stream_class, "Interface", shape_.stream_types))},
@@ -101,7 +106,8 @@ void MethodGenerator::GenerateInfo(Printer* printer) const {
     {"$full_name$",
      ::spoolrpc::MethodKind::$kind$, ::spoolrpc::Idempotency::$idempotency$,
      /*timeout_ns=*/$timeout_ns$, /*ack_timeout_ns=*/$ack_timeout_ns$,
-     /*ack_before_execution=*/$ack_before_execution$$rare_fields$},
+     /*ack_before_execution=*/$ack_before_execution$, $rare_fields$,
+     "$request_name$", "$response_name$", /*fingerprint=*/$fingerprint$},
 )gen");
 }
 

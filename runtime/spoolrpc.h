@@ -12,7 +12,7 @@
 #include "spoolrpc/metrics/registry.h"
 #include "spoolrpc/nested_call.h"
 #include "spoolrpc/rpc/error.h"
-#include "spoolrpc/server/log_sink.h"
+#include "spoolrpc/rpc/log_sink.h"
 #include "spoolrpc/server/server.h"
 #include "spoolrpc/server/server_builder.h"
 #include "spoolrpc/server/server_context.h"

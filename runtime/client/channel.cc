@@ -36,12 +36,6 @@ absl::Duration Choose(const std::optional<absl::Duration>& context,
   return usual;
 }
 
-// "package.Service" of "/package.Service/Method".
-absl::string_view ServiceOf(absl::string_view method) {
-  if (!method.empty()) method.remove_prefix(1);
-  return method.substr(0, method.find('/'));
-}
-
 client::StatusCodeSet CodesOf(StatusCodeBits bits) {
   client::StatusCodeSet codes;
   for (int code = 0; code < 32; ++code) {
@@ -217,7 +211,7 @@ absl::Status Channel::TakeUnobservedError() {
 ChannelState Channel::GetState(bool try_to_connect) {
   const ChannelState state = pool_->state();
   if (state == ChannelState::kIdle && try_to_connect) {
-    pool_->GetAsync("", /*fail_fast=*/false,
+    pool_->GetAsync(nullptr, /*fail_fast=*/false,
                     [](const absl::StatusOr<std::shared_ptr<client::ClientSession>>&) {});
     return ChannelState::kConnecting;
   }
@@ -227,7 +221,7 @@ ChannelState Channel::GetState(bool try_to_connect) {
 bool Channel::WaitForConnected(absl::Time deadline) {
   const os::Nanos until = os::After(options_.environment.clock->Now(), deadline - absl::Now());
   for (;;) {
-    if (pool_->Get("", until, /*fail_fast=*/false, [] { return false; }).ok()) return true;
+    if (pool_->Get(nullptr, until, /*fail_fast=*/false, [] { return false; }).ok()) return true;
     // (A spool that cannot be used now may be mended.)
     if (options_.environment.clock->Now() >= until) return false;
     absl::SleepFor(absl::Milliseconds(50));
@@ -396,17 +390,16 @@ absl::Status Channel::UnaryOnce(const MethodInfo& method, ClientContext* context
                                 const google::protobuf::MessageLite& request, size_t size,
                                 google::protobuf::MessageLite* reply) {
   const os::Clock* const clock = options_.environment.clock;
-  const absl::string_view service = ServiceOf(method.full_name);
   for (;;) {
     client::ClientCall call(method, context);
     if (call.context.cancelled()) {
       return client::NoSession(absl::CancelledError(""), method, settings, settings.began,
                                *resources_);
     }
-    std::shared_ptr<client::ClientSession> session = pool_->TryGet(service);
+    std::shared_ptr<client::ClientSession> session = pool_->TryGet(&method);
     if (session == nullptr) {
       call.context.SetCancelHook([this] { pool_->WakeAll(); });
-      auto found = pool_->Get(service, settings.connect_deadline, settings.fail_fast,
+      auto found = pool_->Get(&method, settings.connect_deadline, settings.fail_fast,
                               [&] { return call.context.cancelled(); });
       call.context.SetCancelHook(nullptr);
       if (!found.ok()) {

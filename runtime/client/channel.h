@@ -16,6 +16,7 @@
 #include "spoolrpc/client/client_context.h"
 #include "spoolrpc/client/retry_policy.h"
 #include "spoolrpc/os/environment.h"
+#include "spoolrpc/rpc/log_sink.h"
 #include "spoolrpc/spool/spool.h"
 #include "spoolrpc/wait/poll_schedule.h"
 
@@ -115,11 +116,14 @@ struct ChannelOptions {
   absl::Duration lease_term = absl::Seconds(10);
   // Of each session's request log, in bytes: a multiple of 4096, at least 64 KiB.
   uint64_t log_capacity = 192 * 1024;
-  // How many servers to spread calls over.
+  // How many servers to spread calls over. A method that none of them can take has one more.
   int max_servers = 16;
   // Counts there what docs/metrics.md lists: calls, and file-system operations. A registry of
   // Role::kClient, which must outlive the channel's calls; null: nothing is counted.
   metrics::Registry* metrics = nullptr;
+  // Where the channel's warnings go, of schemas that differ for example; null: stderr. Must outlive
+  // the channel. Called on threads that make calls.
+  LogSink* log_sink = nullptr;
   os::Environment environment;  // for tests
 };
 

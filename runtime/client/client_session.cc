@@ -71,14 +71,6 @@ ClientSession::~ClientSession() {
   if (reader.joinable()) reader.join();
 }
 
-bool ClientSession::Offers(absl::string_view service) const {
-  if (service.empty()) return true;
-  for (const auto& offered : server_.record->services()) {
-    if (offered.name() == service) return true;
-  }
-  return false;
-}
-
 // ---------------------------------------------------------------- a call
 
 void ClientSession::Run(ClientCall* call) {

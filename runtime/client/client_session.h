@@ -52,7 +52,6 @@ class ClientSession final : public link::Pollable,
   ~ClientSession() override;
 
   const spool::ServerEntry& server() const { return server_; }
-  bool Offers(absl::string_view service) const;
   // Whether the server takes messages that are compressed so.
   bool Takes(Compression compression) const { return compression == Compression::kZstd && zstd_; }
   // False once the session has ended.

@@ -7,11 +7,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "spoolrpc/exec/thread_pool.h"
 #include "spoolrpc/os/error.h"
 #include "spoolrpc/os/file.h"
+#include "spoolrpc/rpc/log_sink.h"
 #include "spoolrpc/spool/reason.h"
 #include "spoolrpc/spool/verdict.h"
 
@@ -33,6 +35,8 @@ os::Nanos NextLook(os::Nanos now, os::Nanos since, os::Nanos shortest, os::Nanos
   return now + std::clamp((now - since) / 16, shortest, longest);
 }
 
+bool MayBeCalled(Fit fit) { return fit == Fit::kFits || fit == Fit::kDifferent; }
+
 }  // namespace
 
 SessionPool::SessionPool(std::string path, const ChannelOptions& options)
@@ -52,7 +56,8 @@ SessionPool::~SessionPool() {
   std::vector<std::shared_ptr<ClientSession>> sessions;
   {
     absl::MutexLock lock(&mu_);
-    sessions.swap(sessions_);
+    for (Member& member : sessions_) sessions.push_back(std::move(member.session));
+    sessions_.clear();
   }
   for (const auto& session : sessions) {
     session->Close();
@@ -74,40 +79,60 @@ void SessionPool::StartThread() {
   thread_ = std::thread([this] { Run(); });
 }
 
-std::shared_ptr<ClientSession> SessionPool::Pick(absl::string_view service,
-                                                 const std::vector<std::string>& avoid) {
-  const std::shared_ptr<ClientSession>* best = nullptr;
+std::shared_ptr<ClientSession> SessionPool::Pick(const MethodInfo* method,
+                                                 const std::vector<std::string>& avoid,
+                                                 std::string* warning) {
+  Member* best = nullptr;
+  Fit best_fit = Fit::kNotOffered;
   bool best_avoided = false;
   const size_t first = options_.balancing == Balancing::kPickFirst ? 0 : turn_++;
   for (size_t i = 0; i < sessions_.size(); ++i) {
-    const auto& session = sessions_[(first + i) % sessions_.size()];
-    if (!session->takes_calls() || !session->Offers(service)) continue;
-    const bool avoided = std::find(avoid.begin(), avoid.end(), session->server().id) != avoid.end();
+    Member& member = sessions_[(first + i) % sessions_.size()];
+    const ClientSession& session = *member.session;
+    if (!session.takes_calls()) continue;
+    const auto [fit, is_new] = member.fits.try_emplace(method, Fit::kFits);
+    if (is_new) fit->second = member.schema->Compare(method);
+    if (!MayBeCalled(fit->second)) continue;
+    const bool avoided = std::find(avoid.begin(), avoid.end(), session.server().id) != avoid.end();
     const bool better =
         best == nullptr || (best_avoided && !avoided) ||
         (best_avoided == avoided && options_.balancing == Balancing::kLeastInFlight &&
-         session->open_calls() < (*best)->open_calls());
+         session.open_calls() < best->session->open_calls());
     if (better) {
-      best = &session;
+      best = &member;
+      best_fit = fit->second;
       best_avoided = avoided;
     }
     if (!best_avoided && options_.balancing != Balancing::kLeastInFlight) break;
   }
   if (best == nullptr) return nullptr;
   ++picks_;
-  return *best;
+  if (best_fit == Fit::kDifferent && warning != nullptr) {
+    best->fits[method] = Fit::kFits;
+    if (warned_.insert(method).second) {
+      *warning =
+          absl::StrCat(method->full_name, ": the schemas differ: ", best->schema->Explain(*method));
+    }
+  }
+  return best->session;
 }
 
-std::shared_ptr<ClientSession> SessionPool::TryGet(absl::string_view service,
+std::shared_ptr<ClientSession> SessionPool::TryGet(const MethodInfo* method,
                                                    const std::vector<std::string>& avoid) {
-  absl::MutexLock lock(&mu_);
-  return Pick(service, avoid);
+  std::string warning;
+  std::shared_ptr<ClientSession> session;
+  {
+    absl::MutexLock lock(&mu_);
+    session = Pick(method, avoid, &warning);
+  }
+  if (!warning.empty()) rpc::Log(options_.log_sink, LogLevel::kWarning, warning);
+  return session;
 }
 
 ChannelState SessionPool::state() const {
   absl::MutexLock lock(&mu_);
-  for (const auto& session : sessions_) {
-    if (session->takes_calls()) return ChannelState::kReady;
+  for (const Member& member : sessions_) {
+    if (member.session->takes_calls()) return ChannelState::kReady;
   }
   if (!started_ || (waiting_.empty() && connecting_ == 0)) return ChannelState::kIdle;
   return scans_ < 2 || connecting_ > 0 ? ChannelState::kConnecting
@@ -123,16 +148,25 @@ void SessionPool::NoteScan(bool whole) {
 }
 
 absl::StatusOr<std::shared_ptr<ClientSession>> SessionPool::Get(
-    absl::string_view service, os::Nanos deadline, bool fail_fast,
+    const MethodInfo* method, os::Nanos deadline, bool fail_fast,
     const std::function<bool()>& cancelled) {
+  std::string warning;
+  auto result = Await(method, deadline, fail_fast, cancelled, &warning);
+  if (!warning.empty()) rpc::Log(options_.log_sink, LogLevel::kWarning, warning);
+  return result;
+}
+
+absl::StatusOr<std::shared_ptr<ClientSession>> SessionPool::Await(
+    const MethodInfo* method, os::Nanos deadline, bool fail_fast,
+    const std::function<bool()>& cancelled, std::string* warning) {
   absl::MutexLock lock(&mu_);
-  if (auto session = Pick(service)) return session;
-  const auto waiting = Want(service);
+  if (auto session = Pick(method, {}, warning)) return session;
+  const auto waiting = Want(method);
   const uint64_t failures = failures_;
   const uint64_t scans = scans_;
   absl::StatusOr<std::shared_ptr<ClientSession>> result = absl::DeadlineExceededError("");
   for (;;) {
-    if (auto session = Pick(service)) {
+    if (auto session = Pick(method, {}, warning)) {
       result = std::move(session);
       break;
     }
@@ -144,9 +178,16 @@ absl::StatusOr<std::shared_ptr<ClientSession>> SessionPool::Get(
       result = absl::CancelledError("");
       break;
     }
+    const bool nobody = NobodyThere(scans);
+    if (nobody) {
+      if (absl::Status status = Disagreement(method); !status.ok()) {
+        result = std::move(status);
+        break;
+      }
+    }
     const os::Nanos now = env_.clock->Now();
-    if (now >= deadline || (fail_fast && NobodyThere(scans))) {
-      result = absl::DeadlineExceededError(situation_);
+    if (now >= deadline || (fail_fast && nobody)) {
+      result = absl::DeadlineExceededError(Situation(method));
       break;
     }
     changed_.WaitWithTimeout(&mu_, absl::Nanoseconds(deadline - now));
@@ -155,18 +196,18 @@ absl::StatusOr<std::shared_ptr<ClientSession>> SessionPool::Get(
   return result;
 }
 
-std::multiset<std::string>::iterator SessionPool::Want(absl::string_view service) {
+std::multiset<const MethodInfo*>::iterator SessionPool::Want(const MethodInfo* method) {
   if (!started_) StartThread();
-  const auto waiting = waiting_.insert(std::string(service));
-  used_.insert(std::string(service));
+  const auto waiting = waiting_.insert(method);
+  used_.insert(method);
   eventfd_write(wake_fd_, 1);
   return waiting;
 }
 
-uint64_t SessionPool::GetAsync(absl::string_view service, bool fail_fast, FoundFn found) {
+uint64_t SessionPool::GetAsync(const MethodInfo* method, bool fail_fast, FoundFn found) {
   absl::MutexLock lock(&mu_);
   const uint64_t id = ++last_waiter_;
-  waiters_.emplace(id, Waiter{Want(service), fail_fast, scans_, std::move(found)});
+  waiters_.emplace(id, Waiter{Want(method), fail_fast, scans_, std::move(found)});
   ServeWaiters(absl::OkStatus());
   return id;
 }
@@ -180,32 +221,74 @@ bool SessionPool::CancelWait(uint64_t wait) {
   return true;
 }
 
-std::string SessionPool::situation() const {
+std::string SessionPool::situation(const MethodInfo& method) const {
   absl::MutexLock lock(&mu_);
-  return situation_;
+  return Situation(&method);
 }
 
-bool SessionPool::Unoffered(absl::string_view service) const {
+std::string SessionPool::Situation(const MethodInfo* method) const {
+  const std::string objection = Objection(method);
+  return objection.empty() ? situation_ : absl::StrCat(situation_, "; ", objection);
+}
+
+std::string SessionPool::Objection(const MethodInfo* method) const {
+  if (method == nullptr) return "";
+  std::vector<const ServerSchema*> servers;
+  for (const Member& member : sessions_) {
+    if (member.session->takes_calls()) servers.push_back(member.schema.get());
+  }
+  for (const auto& stranger : strangers_) servers.push_back(stranger.get());
+  const ServerSchema* first = nullptr;
+  int others = 0;
+  for (const ServerSchema* const server : servers) {
+    if (server->Compare(method) != Fit::kIncompatible) continue;
+    if (first != nullptr) ++others;
+    if (first == nullptr) first = server;
+  }
+  if (first == nullptr) return "";
+  return absl::StrCat(first->Explain(*method),
+                      others == 0 ? "" : absl::StrCat("; and ", others, " more such server(s)"));
+}
+
+absl::Status SessionPool::Disagreement(const MethodInfo* method) const {
+  // One that drains, or has not answered yet, may do, or make room for one that does.
+  if (hopeful_.count(method) > 0) return absl::OkStatus();
+  const std::string objection = Objection(method);
+  if (objection.empty()) return absl::OkStatus();
+  return spool::WithReason(absl::FailedPreconditionError(objection), ErrorInfo::VERSION_MISMATCH);
+}
+
+bool SessionPool::Unoffered(const MethodInfo& method) const {
   absl::MutexLock lock(&mu_);
-  return !offered_.empty() && offered_.count(service) == 0;
+  return !offered_.empty() && offered_.count(ServiceOf(method.full_name)) == 0;
 }
 
 void SessionPool::ServeWaiters(const absl::Status& status) {
   for (auto it = waiters_.begin(); it != waiters_.end();) {
+    const MethodInfo* const method = *it->second.waiting;
+    const bool nobody = NobodyThere(it->second.scans);
+    std::string warning;
     absl::StatusOr<std::shared_ptr<ClientSession>> result = std::shared_ptr<ClientSession>();
     if (!status.ok()) {
       result = status;
-    } else if (auto session = Pick(*it->second.waiting)) {
+    } else if (auto session = Pick(method, {}, &warning)) {
       result = std::move(session);
-    } else if (it->second.fail_fast && NobodyThere(it->second.scans)) {
-      result = absl::DeadlineExceededError(situation_);
+    } else if (absl::Status disagreement = nobody ? Disagreement(method) : absl::OkStatus();
+               !disagreement.ok()) {
+      result = std::move(disagreement);
+    } else if (it->second.fail_fast && nobody) {
+      result = absl::DeadlineExceededError(Situation(method));
     } else {
       ++it;
       continue;
     }
     waiting_.erase(it->second.waiting);
-    exec::ThreadPool::Shared()->Run(
-        [found = std::move(it->second.found), result = std::move(result)] { found(result); });
+    exec::ThreadPool::Shared()->Run([found = std::move(it->second.found),
+                                     result = std::move(result), warning = std::move(warning),
+                                     sink = options_.log_sink] {
+      if (!warning.empty()) rpc::Log(sink, LogLevel::kWarning, warning);
+      found(result);
+    });
     it = waiters_.erase(it);
   }
 }
@@ -263,18 +346,18 @@ void SessionPool::Sleep(os::Nanos until) {
 
 os::Nanos SessionPool::Step() {
   const os::Nanos now = env_.clock->Now();
-  std::set<std::string> missing;
-  std::set<std::string> used;
+  Methods missing;
+  Methods used;
   std::vector<std::shared_ptr<ClientSession>> sessions;
   {
     absl::MutexLock lock(&mu_);
-    for (const std::string& service : waiting_) {
-      if (Pick(service) == nullptr) missing.insert(service);
+    for (const MethodInfo* const method : waiting_) {
+      if (Pick(method, {}, nullptr) == nullptr) missing.insert(method);
     }
     // A channel that nobody uses does not look for further servers.
     if (!missing.empty() || picks_ != picks_seen_) used = used_;
     picks_seen_ = picks_;
-    sessions = sessions_;
+    for (const Member& member : sessions_) sessions.push_back(member.session);
   }
   // Servers: at once while somebody waits, now and then otherwise.
   if (missing.empty()) {
@@ -284,7 +367,7 @@ os::Nanos SessionPool::Step() {
     next_scan_ = now;
   }
   if (!used.empty() && now >= next_scan_) {
-    Scan(now, used);
+    Scan(now, used, missing);
     NoteScan(/*whole=*/true);
     const bool network = spool_ == nullptr || spool_->network();
     const os::Nanos after = env_.clock->Now();
@@ -317,11 +400,11 @@ void SessionPool::DropUnusable() {
   {
     absl::MutexLock lock(&mu_);
     for (size_t i = 0; i < sessions_.size();) {
-      if (sessions_[i]->usable()) {
+      if (sessions_[i].session->usable()) {
         ++i;
         continue;
       }
-      dropped.push_back(std::move(sessions_[i]));
+      dropped.push_back(std::move(sessions_[i].session));
       sessions_.erase(sessions_.begin() + i);
     }
   }
@@ -346,9 +429,10 @@ void SessionPool::EmptyGraves() {
   }
 }
 
-void SessionPool::Scan(os::Nanos now, const std::set<std::string>& wanted) {
+void SessionPool::Scan(os::Nanos now, const Methods& wanted, const Methods& missing) {
   std::string situation;
   std::vector<spool::ServerEntry> found;
+  std::vector<std::string> problems;
   if (spool_ == nullptr) {
     auto spool = spool::Spool::Open(env_, path_, options_.transport);
     if (spool.ok()) {
@@ -368,7 +452,7 @@ void SessionPool::Scan(os::Nanos now, const std::set<std::string>& wanted) {
     }
   }
   if (spool_ != nullptr) {
-    auto servers = servers_->Refresh();
+    auto servers = servers_->Refresh(&problems);
     if (!servers.ok()) {
       if (absl::IsNotFound(servers.status())) {
         // Removed, perhaps to be made anew: what was open on it is found out by the sessions.
@@ -387,25 +471,44 @@ void SessionPool::Scan(os::Nanos now, const std::set<std::string>& wanted) {
   std::set<std::string, std::less<>> offered;
   // Who offers it and has not taken a session in, or none lately.
   std::vector<std::string> silent;
+  Methods hopeful;
+  std::vector<std::shared_ptr<const ServerSchema>> strangers;
+  std::map<std::string, std::shared_ptr<const ServerSchema>> schemas;
+  std::set<std::string> connected;
+  {
+    absl::MutexLock lock(&mu_);
+    for (const Member& member : sessions_) connected.insert(member.session->server().id);
+  }
   int dead = 0;
   for (const spool::ServerEntry& server : found) {
-    bool offers = false;
-    for (const auto& service : server.record->services()) {
-      offers = offers || wanted.count(service.name()) > 0 || wanted.count("") > 0;
-    }
     if (server.liveness == os::Liveness::kDead) {
       ++dead;
       continue;
     }
     for (const auto& service : server.record->services()) offered.insert(service.name());
+    const std::shared_ptr<const ServerSchema> schema = SchemaOf(server);
+    schemas[server.id] = schema;
+    bool offers = false;
+    bool useful = false;
+    for (const MethodInfo* const method : wanted) {
+      const Fit fit = schema->Compare(method);
+      offers = offers || fit != Fit::kNotOffered;
+      useful = useful || MayBeCalled(fit);
+      if (MayBeCalled(fit)) hopeful.insert(method);
+    }
+    if (!schema->speaks_our_protocol()) strangers.push_back(schema);
     if (!offers) {
       for (const auto& service : server.record->services()) others.push_back(service.name());
       continue;
     }
-    silent.push_back(
-        absl::StrCat(server.record->process().host(), ":", server.record->process().pid()));
-    Connect(server, now);
+    if (!schema->speaks_our_protocol()) continue;
+    if (useful || connected.count(server.id) == 0) {
+      silent.push_back(
+          absl::StrCat(server.record->process().host(), ":", server.record->process().pid()));
+    }
+    Connect(server, schema, missing, now);
   }
+  schemas_ = std::move(schemas);
   if (situation.empty() && !silent.empty()) {
     situation = absl::StrCat("no server on the spool ", path_,
                              " has accepted a session; asked: ", absl::StrJoin(silent, ", "),
@@ -416,6 +519,10 @@ void SessionPool::Scan(os::Nanos now, const std::set<std::string>& wanted) {
   if (situation.empty()) {
     situation = absl::StrCat("no live server offers it on the spool ", path_);
     if (dead > 0) absl::StrAppend(&situation, "; ", dead, " dead server(s) found");
+    if (!problems.empty()) {
+      absl::StrAppend(&situation, "; ", problems.size(), " server(s) left out, one since ",
+                      absl::Utf8SafeCEscape(problems.front()));
+    }
     if (!others.empty()) {
       std::sort(others.begin(), others.end());
       others.erase(std::unique(others.begin(), others.end()), others.end());
@@ -430,6 +537,13 @@ void SessionPool::Scan(os::Nanos now, const std::set<std::string>& wanted) {
   absl::MutexLock lock(&mu_);
   situation_ = std::move(situation);
   offered_ = std::move(offered);
+  hopeful_ = std::move(hopeful);
+  strangers_ = std::move(strangers);
+}
+
+std::shared_ptr<const ServerSchema> SessionPool::SchemaOf(const spool::ServerEntry& server) {
+  const auto known = schemas_.find(server.id);
+  return known != schemas_.end() ? known->second : std::make_shared<ServerSchema>(server);
 }
 
 bool SessionPool::Open(const spool::ServerEntry& server) {
@@ -441,7 +555,23 @@ bool SessionPool::Open(const spool::ServerEntry& server) {
   return head.ok() && head->state == log::WriterState::kOpen;
 }
 
-void SessionPool::Connect(const spool::ServerEntry& server, os::Nanos now) {
+bool SessionPool::Enough(const ServerSchema& schema, const Methods& missing) {
+  // What none of those that there are can be called with gets one more.
+  for (const MethodInfo* const method : missing) {
+    if (MayBeCalled(schema.Compare(method)) &&
+        std::none_of(pending_.begin(), pending_.end(), [&](const auto& pending) {
+          return MayBeCalled(pending->schema->Compare(method));
+        })) {
+      return false;
+    }
+  }
+  absl::MutexLock lock(&mu_);
+  return sessions_.size() + pending_.size() >= static_cast<size_t>(options_.max_servers);
+}
+
+void SessionPool::Connect(const spool::ServerEntry& server,
+                          const std::shared_ptr<const ServerSchema>& schema, const Methods& missing,
+                          os::Nanos now) {
   if (const auto it = shunned_.find(server.id); it != shunned_.end()) {
     if (now < it->second) return;
     shunned_.erase(it);
@@ -451,14 +581,14 @@ void SessionPool::Connect(const spool::ServerEntry& server, os::Nanos now) {
   }
   {
     absl::MutexLock lock(&mu_);
-    if (sessions_.size() + pending_.size() >= static_cast<size_t>(options_.max_servers)) return;
-    for (const auto& session : sessions_) {
-      if (session->server().id == server.id) return;
+    for (const Member& member : sessions_) {
+      if (member.session->server().id == server.id) return;
     }
   }
-  if (!Open(server)) return;
+  if (Enough(*schema, missing) || !Open(server)) return;
   auto pending = std::make_unique<Pending>();
   pending->server = server;
+  pending->schema = schema;
   auto directory = spool::SessionDirectory::Create(spool_, server, options_.log_capacity,
                                                    absl::ToInt64Nanoseconds(options_.lease_term));
   if (!directory.ok()) {
@@ -586,7 +716,7 @@ absl::Status SessionPool::Adopt(Pending* pending, const spool::VerdictRecord& ve
   }
   if (pollers_ != nullptr) pollers_->Add(session);
   absl::MutexLock lock(&mu_);
-  sessions_.push_back(std::move(session));
+  sessions_.push_back({std::move(session), pending->schema, {}});
   changed_.SignalAll();
   ServeWaiters(absl::OkStatus());
   return absl::OkStatus();

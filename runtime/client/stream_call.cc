@@ -18,12 +18,6 @@ bool ClientStreams(const MethodInfo& method) {
   return method.kind == MethodKind::kClientStreaming || method.kind == MethodKind::kBidiStreaming;
 }
 
-// "package.Service" of "/package.Service/Method".
-absl::string_view ServiceOf(absl::string_view method) {
-  if (!method.empty()) method.remove_prefix(1);
-  return method.substr(0, method.find('/'));
-}
-
 }  // namespace
 
 absl::Status NoSession(const absl::Status& status, const MethodInfo& method,
@@ -46,8 +40,8 @@ absl::Status NoSession(const absl::Status& status, const MethodInfo& method,
         method.full_name, path);
   }
   return rpc::TransportError(
-      resources.pool->Unoffered(ServiceOf(method.full_name)) ? absl::StatusCode::kUnimplemented
-                                                             : absl::StatusCode::kUnavailable,
+      resources.pool->Unoffered(method) ? absl::StatusCode::kUnimplemented
+                                        : absl::StatusCode::kUnavailable,
       ErrorInfo::NO_SERVER,
       absl::StrCat("no server within the ack timeout (", waited, "): ", status.message()), false,
       method.full_name, path);
@@ -171,15 +165,14 @@ bool StreamCall::BeginOn(const std::shared_ptr<ClientSession>& session) {
 }
 
 void StreamCall::Connect() {
-  const absl::string_view service = ServiceOf(method_->full_name);
   const os::Clock* const clock = resources_->clock;
   for (;;) {
     absl::StatusOr<std::shared_ptr<ClientSession>> found =
-        resources_->pool->TryGet(service, settings_.avoid);
+        resources_->pool->TryGet(method_, settings_.avoid);
     if (access().cancelled()) {
       found = absl::CancelledError("");
     } else if (*found == nullptr) {
-      found = resources_->pool->Get(service, settings_.connect_deadline, settings_.fail_fast,
+      found = resources_->pool->Get(method_, settings_.connect_deadline, settings_.fail_fast,
                                     [this] { return access().cancelled(); });
     }
     if (!found.ok()) {
@@ -192,14 +185,13 @@ void StreamCall::Connect() {
 }
 
 void StreamCall::ConnectAsync() {
-  const absl::string_view service = ServiceOf(method_->full_name);
   for (;;) {
     if (access().cancelled()) {
       absl::MutexLock lock(&mu_);
       End(NoSession(absl::CancelledError(""), *method_, settings_, settings_.began, *resources_));
       return;
     }
-    std::shared_ptr<ClientSession> session = resources_->pool->TryGet(service, settings_.avoid);
+    std::shared_ptr<ClientSession> session = resources_->pool->TryGet(method_, settings_.avoid);
     if (session == nullptr) break;
     if (BeginOn(session)) return;
   }
@@ -208,7 +200,7 @@ void StreamCall::ConnectAsync() {
   if (state_ != State::kConnecting) return;
   // Called on a thread of the runtime, later.
   wait_ = resources_->pool->GetAsync(
-      service, settings_.fail_fast, [self](absl::StatusOr<std::shared_ptr<ClientSession>> found) {
+      method_, settings_.fail_fast, [self](absl::StatusOr<std::shared_ptr<ClientSession>> found) {
         {
           absl::MutexLock inner(&self->mu_);
           self->wait_ = 0;
@@ -673,8 +665,8 @@ void StreamCall::OnTimer() {
     if (state_ == State::kEnded) return;
     if (state_ == State::kConnecting && wait_ != 0 && resources_->pool->CancelWait(wait_)) {
       wait_ = 0;
-      End(NoSession(absl::DeadlineExceededError(resources_->pool->situation()), *method_, settings_,
-                    resources_->clock->Now(), *resources_));
+      End(NoSession(absl::DeadlineExceededError(resources_->pool->situation(*method_)), *method_,
+                    settings_, resources_->clock->Now(), *resources_));
       return;
     }
     if (state_ == State::kOpen) {

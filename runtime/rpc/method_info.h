@@ -61,6 +61,12 @@ struct MethodInfo {
   BatchSpec batch = {};
   RetrySpec retry = {};
   HedgingSpec hedging = {};
+  // "package.Message", of one message if they stream; empty: not known, and so not compared.
+  const char* request_type = "";
+  const char* response_type = "";
+  // XXH3-64 of the method's canonical description (docs/generated_code.md, section 5); 0: not
+  // known, and so not compared.
+  uint64_t fingerprint = 0;
 };
 
 // Constant for the life of the process.

@@ -12,7 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "spoolrpc/os/environment.h"
-#include "spoolrpc/server/log_sink.h"
+#include "spoolrpc/rpc/log_sink.h"
 #include "spoolrpc/server/server.h"
 #include "spoolrpc/server/server_interceptor.h"
 #include "spoolrpc/server/service.h"

@@ -16,19 +16,6 @@ constexpr size_t kLogsKept = 10;
 constexpr uint64_t kMaxFileSize = 4 << 20;  // bytes; then the file starts over
 constexpr size_t kMaxWaiting = 1000;        // lines that wait for Drain()
 
-const char* LevelName(LogLevel level) {
-  switch (level) {
-    case LogLevel::kDebug:
-      return "DEBUG";
-    case LogLevel::kInfo:
-      return "INFO";
-    case LogLevel::kWarning:
-      return "WARNING";
-    default:
-      return "ERROR";
-  }
-}
-
 void RemoveOldLogs(const spool::Spool& spool) {
   os::SystemCalls* const calls = spool.env().calls;
   const auto names = os::ListDirectory(calls, spool.logs());
@@ -67,9 +54,7 @@ void ServerLog::Log(LogLevel level, absl::string_view message) {
     sink_->Log(level, now, message);
     return;
   }
-  std::string line =
-      absl::StrCat(absl::FormatTime("%Y-%m-%d %H:%M:%E3S%Ez", now, absl::LocalTimeZone()), " ",
-                   LevelName(level), " ", message, "\n");
+  std::string line = rpc::LogLine(level, now, message);
   fwrite(line.data(), 1, line.size(), stderr);
   absl::MutexLock lock(&mu_);
   if (lines_.size() >= kMaxWaiting) {

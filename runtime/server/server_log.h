@@ -9,7 +9,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "spoolrpc/os/file.h"
-#include "spoolrpc/server/log_sink.h"
+#include "spoolrpc/rpc/log_sink.h"
 #include "spoolrpc/spool/spool.h"
 
 namespace spoolrpc::server {

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "spoolrpc/os/file.h"
+#include "spoolrpc/server/service_records.h"
 
 namespace spoolrpc::server {
 namespace {
@@ -39,6 +40,11 @@ absl::StatusOr<std::unique_ptr<SpoolServer>> SpoolServer::Start(const SpoolServe
 }
 
 absl::Status SpoolServer::Begin() {
+  spool::ServerRecord record;
+  record.set_lease_term_ns(options_.term);
+  if (absl::Status s = AddServices(*options_.methods, &record); !s.ok()) return s;
+  std::vector<std::string> names;
+  for (const auto& service : record.services()) names.push_back(service.name());
   auto spool = spool::Spool::OpenOrCreate(env_, options_.path, options_.transport);
   if (!spool.ok()) return spool.status();
   spool_ = *std::move(spool);
@@ -46,15 +52,6 @@ absl::Status SpoolServer::Begin() {
   buffer_ = std::make_unique<log::AlignedBuffer>(kBufferSize);
   collector_ = std::make_unique<spool::Collector>(spool_);
   collector_->Collect("", [](const std::string&) { return false; });
-  spool::ServerRecord record;
-  record.set_lease_term_ns(options_.term);
-  std::vector<std::string> names;
-  for (const Service* service : options_.methods->services()) {
-    spool::ServiceRecord* const entry = record.add_services();
-    entry->set_name(service->info().full_name);
-    entry->set_fingerprint(service->info().fingerprint);
-    names.emplace_back(service->info().full_name);
-  }
   auto directory = spool::ServerDirectory::Publish(spool_, std::move(record));
   if (!directory.ok()) return directory.status();
   directory_ = *std::move(directory);

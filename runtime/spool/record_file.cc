@@ -3,6 +3,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "spoolrpc/os/error.h"
 #include "spoolrpc/spool/layout.h"
@@ -23,6 +24,28 @@ T Load(absl::string_view bytes, size_t offset) {
   T value;
   memcpy(&value, bytes.data() + offset, sizeof(value));
   return value;
+}
+
+// For messages: a name may be as long as the record.
+absl::string_view Short(absl::string_view name) { return name.substr(0, 200); }
+
+// Who reads a record finds services and methods by their names: none may be there twice.
+absl::Status CheckNames(const ServerRecord& record) {
+  absl::flat_hash_set<absl::string_view> services;
+  for (const ServiceRecord& service : record.services()) {
+    if (!services.insert(service.name()).second) {
+      return absl::DataLossError(
+          absl::StrCat("record: the service ", Short(service.name()), " twice"));
+    }
+    absl::flat_hash_set<absl::string_view> methods;
+    for (const MethodRecord& method : service.methods()) {
+      if (!methods.insert(method.name()).second) {
+        return absl::DataLossError(absl::StrCat("record: the method ", Short(service.name()), "/",
+                                                Short(method.name()), " twice"));
+      }
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -89,6 +112,9 @@ absl::Status DecodeRecordFront(absl::string_view bytes, RecordKind kind,
   if (!message->ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
     return absl::DataLossError(
         absl::StrCat("record: not a ", message->GetDescriptor()->full_name()));
+  }
+  if (const auto* const server = dynamic_cast<const ServerRecord*>(message)) {
+    return CheckNames(*server);
   }
   return absl::OkStatus();
 }

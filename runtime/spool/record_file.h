@@ -30,7 +30,8 @@ constexpr size_t kMaxRecordSize = 1 << 20;  // of the message, in bytes
 
 std::string EncodeRecord(RecordKind kind, const google::protobuf::Message& message);
 
-// FAILED_PRECONDITION for another format version; DATA_LOSS for whatever else is wrong.
+// FAILED_PRECONDITION for another format version; DATA_LOSS for whatever else is wrong, such as a
+// server's record that has a service or a method twice.
 absl::Status DecodeRecord(absl::string_view bytes, RecordKind kind,
                           google::protobuf::Message* message);
 // The same of a record with a body behind it, as far as it is there: `*rest` is what follows the

@@ -201,10 +201,15 @@ TEST(DumpRecordTest, ComplainsWhereTheRuntimeRefuses) {
 TEST(DumpRecordTest, SaysWhatStandsThere) {
   const SpoolFile server = FileNamed("servers/5a");
   Dumped dumped = Dump(server.path, server.bytes);
-  EXPECT_THAT(dumped.text,
-              AllOf(HasSubstr("server record: pid 4711 on node-7, uid 1000, 1 service"),
-                    HasSubstr("server_id: 5a5a5a5a"), HasSubstr("host: \"node-7\""),
-                    HasSubstr("name: \"helloworld.Greeter\"")));
+  EXPECT_THAT(
+      dumped.text,
+      AllOf(HasSubstr("server record: pid 4711 on node-7, uid 1000, 1 service with 1 method"),
+            HasSubstr("server_id: 5a5a5a5a"), HasSubstr("host: \"node-7\""),
+            HasSubstr("name: \"helloworld.Greeter\""), HasSubstr("fingerprint: 0x037cc3a82a3e5830"),
+            HasSubstr("name: \"SayHello\""), HasSubstr("kind: UNARY"),
+            HasSubstr("request_type: \"helloworld.HelloRequest\""),
+            HasSubstr("response_type: \"helloworld.HelloReply\""),
+            HasSubstr("fingerprint: 0x2fa6f5359f42651c")));
   // Damaged bytes are shown, and said to be.
   std::string bytes = server.bytes;
   bytes[bytes.size() - 1] ^= 1;
@@ -222,6 +227,16 @@ TEST(DumpRecordTest, SaysWhatStandsThere) {
               HasSubstr("where a session record (3) belongs"));
   EXPECT_THAT(Dump("servers/" + SessionName() + "/record", server.bytes).text,
               HasSubstr("the record of 5a5a"));
+}
+
+TEST(DumpRecordTest, AMethodThatIsThereTwiceIsSaid) {
+  const SpoolFile server = FileNamed("servers/5a");
+  spool::ServerRecord record;
+  ASSERT_TRUE(spool::DecodeRecord(server.bytes, spool::RecordKind::kServer, &record).ok());
+  *record.mutable_services(0)->add_methods() = record.services(0).methods(0);
+  const Dumped dumped = Dump(server.path, spool::EncodeRecord(spool::RecordKind::kServer, record));
+  EXPECT_EQ(dumped.problems, 1);
+  EXPECT_THAT(dumped.text, HasSubstr("the method helloworld.Greeter/SayHello twice"));
 }
 
 TEST(DumpRecordTest, ANewerFormatIsNamed) {

@@ -118,7 +118,15 @@ std::vector<SpoolFile> OneOfEach() {
   spool::ServerRecord server_record;
   server_record.set_server_id(ServerId());
   SetProcess(server_record.mutable_process());
-  server_record.add_services()->set_name("helloworld.Greeter");
+  spool::ServiceRecord* const service = server_record.add_services();
+  service->set_name("helloworld.Greeter");
+  service->set_fingerprint(0x037cc3a82a3e5830);
+  spool::MethodRecord* const method = service->add_methods();
+  method->set_name("SayHello");
+  method->set_kind(spool::MethodRecord::UNARY);
+  method->set_request_type("helloworld.HelloRequest");
+  method->set_response_type("helloworld.HelloReply");
+  method->set_fingerprint(0x2fa6f5359f42651c);
   server_record.set_lease_term_ns(10'000'000'000);
   spool::SessionRecord session_record;
   session_record.set_session_id(SessionId());

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -57,6 +58,16 @@ class Parsed {
     std::vector<std::string> errors;
     return Fingerprint(*file_->service(0), Annotations(*file_, &errors));
   }
+  // Of the method with that name.
+  std::string Description(const std::string& method) const {
+    std::vector<std::string> errors;
+    return CanonicalDescription(*file_->service(0)->FindMethodByName(method),
+                                Annotations(*file_, &errors));
+  }
+  uint64_t Value(const std::string& method) const {
+    std::vector<std::string> errors;
+    return Fingerprint(*file_->service(0)->FindMethodByName(method), Annotations(*file_, &errors));
+  }
 
  private:
   DescriptorPool pool_;
@@ -103,6 +114,15 @@ message helloworld.HelloReply
   1 optional string message
 )");
   EXPECT_EQ(parsed.Value(), 0x037cc3a82a3e5830);
+  EXPECT_EQ(
+      parsed.Description("SayHello"),
+      R"(rpc SayHello helloworld.HelloRequest helloworld.HelloReply idempotency 0 timeout 0 ack_timeout 0 ack_before_execution 0
+message helloworld.HelloRequest
+  1 optional string name
+message helloworld.HelloReply
+  1 optional string message
+)");
+  EXPECT_EQ(parsed.Value("SayHello"), 0x2fa6f5359f42651c);
 }
 
 TEST(FingerprintTest, EveryShapeIsDescribedOnceThoughMessagesContainThemselves) {
@@ -128,6 +148,62 @@ enum p.Kind open
   0 ZERO
   1 ONE
 )");
+}
+
+// Two methods of which one reaches less than the other.
+constexpr char kTwo[] = R"(
+syntax = "proto3";
+package p;
+message Leaf { int32 number = 1; }
+message Tree { Leaf leaf = 1; Kind kind = 2; }
+enum Kind { ZERO = 0; }
+service S {
+  rpc Small(Leaf) returns (Leaf);
+  rpc Large(Leaf) returns (stream Tree);
+}
+)";
+
+TEST(MethodFingerprintTest, CoversWhatTheMethodReaches) {
+  const Parsed two(kTwo);
+  EXPECT_EQ(two.Description("Small"),
+            R"(rpc Small p.Leaf p.Leaf idempotency 0 timeout 0 ack_timeout 0 ack_before_execution 0
+message p.Leaf
+  1 optional int32 number
+)");
+  EXPECT_EQ(
+      two.Description("Large"),
+      R"(rpc Large p.Leaf stream p.Tree idempotency 0 timeout 0 ack_timeout 0 ack_before_execution 0
+message p.Leaf
+  1 optional int32 number
+message p.Tree
+  1 optional message leaf presence of p.Leaf
+  2 optional enum kind of p.Kind
+enum p.Kind open
+  0 ZERO
+)");
+  EXPECT_NE(two.Value("Small"), two.Value("Large"));
+}
+
+TEST(MethodFingerprintTest, ChangesWithWhatTheMethodReachesAndWithNothingElse) {
+  const Parsed two(kTwo);
+  // Only the one method reaches it.
+  for (const auto& [from, to] :
+       {std::pair<const char*, const char*>{"ZERO = 0;", "ZERO = 0; ONE = 1;"},
+        {"Leaf leaf = 1;", "Leaf leaf = 3;"},
+        {"returns (stream Tree)", "returns (Tree)"}}) {
+    const Parsed changed(absl::StrReplaceAll(kTwo, {{from, to}}));
+    EXPECT_EQ(changed.Value("Small"), two.Value("Small")) << to;
+    EXPECT_NE(changed.Value("Large"), two.Value("Large")) << to;
+    EXPECT_NE(changed.Value(), two.Value()) << to;
+  }
+  const Parsed both(absl::StrReplaceAll(kTwo, {{"int32 number", "int64 number"}}));
+  EXPECT_NE(both.Value("Small"), two.Value("Small"));
+  EXPECT_NE(both.Value("Large"), two.Value("Large"));
+  // Other methods, and the service's name, are not its own.
+  const Parsed alone(absl::StrReplaceAll(
+      kTwo, {{"rpc Large(Leaf) returns (stream Tree);", "rpc Other(Tree) returns (Tree);"},
+             {"service S", "service T"}}));
+  EXPECT_EQ(alone.Value("Small"), two.Value("Small"));
 }
 
 struct Change {

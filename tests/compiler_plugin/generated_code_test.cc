@@ -216,6 +216,27 @@ TEST(AnnotationsTest, HowMethodsAreRunAndRepeated) {
   EXPECT_EQ(methods[6].retry.max_attempts, 0);  // streams
 }
 
+TEST(MethodInfoTest, TypesAndFingerprintsStandBesideAnyOptions) {
+  const Greeter::Service greeter;
+  const MethodInfo& hello = greeter.info().methods[0];
+  EXPECT_STREQ(hello.request_type, "helloworld.HelloRequest");
+  EXPECT_STREQ(hello.response_type, "helloworld.HelloReply");
+  EXPECT_NE(hello.fingerprint, 0);
+  EXPECT_NE(hello.fingerprint, greeter.info().methods[1].fingerprint);
+  EXPECT_NE(hello.fingerprint, greeter.info().fingerprint);
+  // One with options of every kind.
+  const annotated::Tuned::Service tuned;
+  for (size_t i = 0; i < tuned.info().method_count; ++i) {
+    const MethodInfo& method = tuned.info().methods[i];
+    EXPECT_STREQ(method.request_type, "annotated.Image") << method.full_name;
+    EXPECT_STREQ(method.response_type, "annotated.Label") << method.full_name;
+    EXPECT_NE(method.fingerprint, 0) << method.full_name;
+  }
+  // A message inside another has its name in the .proto language, not in C++.
+  const ::legacy::Records::Service records;
+  EXPECT_STREQ(records.info().methods[1].response_type, "legacy.Record.Entry");
+}
+
 TEST(ServiceInfoTest, EachServiceHasItsFingerprint) {
   const std::set<uint64_t> fingerprints = {
       Greeter::Service().info().fingerprint,

@@ -78,7 +78,7 @@ TEST_P(UnaryTest, MethodUnknownToTheServerIsUnimplementedAndNamed) {
   ProbeService service;
   const auto server = Serve(&service);
   const auto channel = Connect();
-  constexpr MethodInfo kNewer = {"/e2e.Probe/AddedLater"};
+  static constexpr MethodInfo kNewer = {"/e2e.Probe/AddedLater"};
   ClientContext context;
   Text reply;
   EXPECT_THAT(channel->BlockingUnaryCall(kNewer, &context, Say(""), &reply),
@@ -112,7 +112,7 @@ TEST_P(UnaryTest, ReplyOfAnotherTypeIsSaid) {
   ProbeService service;
   const auto server = Serve(&service);
   const auto channel = Connect();
-  constexpr MethodInfo kEcho = {"/e2e.Probe/Echo"};
+  static constexpr MethodInfo kEcho = {"/e2e.Probe/Echo"};
   ClientContext context;
   ::e2e::Nested reply;
   const absl::Status status = channel->BlockingUnaryCall(kEcho, &context, Say("hello"), &reply);
@@ -134,7 +134,7 @@ TEST_P(UnaryTest, RequestOfAnotherTypeIsSaidAndNotExecuted) {
   };
   const auto server = Serve(&service);
   const auto channel = Connect();
-  constexpr MethodInfo kRun = {"/e2e.Probe/Run"};
+  static constexpr MethodInfo kRun = {"/e2e.Probe/Run"};
   // A text that is not UTF-8 is no valid Text.
   ::e2e::Nested request;
   request.mutable_child()->mutable_child();

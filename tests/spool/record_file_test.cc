@@ -69,6 +69,31 @@ TEST(RecordFileTest, AnotherKindIsRefusedThoughItsBytesParse) {
       StatusIs(absl::StatusCode::kDataLoss, HasSubstr("kind")));
 }
 
+TEST(RecordFileTest, NamesOfServicesAndMethodsAreThereOnce) {
+  ServerRecord record;
+  for (const char* service : {"a.One", "a.Two"}) {
+    ServiceRecord* const entry = record.add_services();
+    entry->set_name(service);
+    for (const char* method : {"Get", "Set", ""}) entry->add_methods()->set_name(method);
+  }
+  const auto decode = [](const ServerRecord& from) {
+    ServerRecord to;
+    return DecodeRecord(EncodeRecord(RecordKind::kServer, from), RecordKind::kServer, &to);
+  };
+  EXPECT_OK(decode(record));
+  ServerRecord twice = record;
+  twice.add_services()->set_name("a.One");
+  EXPECT_THAT(decode(twice),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("the service a.One twice")));
+  twice = record;
+  twice.mutable_services(1)->add_methods()->set_name("Set");
+  EXPECT_THAT(decode(twice),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("the method a.Two/Set twice")));
+  // A message about it is no longer for that.
+  twice.mutable_services(1)->set_name(std::string(100000, 'x'));
+  EXPECT_LT(decode(twice).message().size(), 1000);
+}
+
 TEST(RecordFileTest, FilesAreNamedAndMustBeFiles) {
   const testing::ScratchDirectory scratch;
   os::SystemCalls* const calls = os::SystemCalls::Real();
