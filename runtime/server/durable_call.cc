@@ -102,21 +102,21 @@ CallSession::Start DurableCall::CheckCall(const std::shared_ptr<ServerCall>& cal
     }
     Publish(spool::DurableStore::MakeReply(
                 ticket(),
-                absl::UnavailableError(absl::StrCat(
-                    call->method()->info().full_name,
-                    ": the server's lease had lapsed before it could start the call")),
+                absl::UnavailableError(
+                    absl::StrCat(call->method()->info().full_name,
+                                 ": the server's lease had lapsed before it could start the call")),
                 ErrorInfo::NOT_STARTED, /*may_have_executed=*/false),
             "");
     return Start::kAnswered;
   }
   if (call->expired(now)) {
-    Publish(spool::DurableStore::MakeReply(
-                ticket(),
-                absl::DeadlineExceededError(
-                    absl::StrCat(call->method()->info().full_name,
-                                 ": the deadline passed before the call was started")),
-                ErrorInfo::DEADLINE, /*may_have_executed=*/!first()),
-            "");
+    Publish(
+        spool::DurableStore::MakeReply(ticket(),
+                                       absl::DeadlineExceededError(absl::StrCat(
+                                           call->method()->info().full_name,
+                                           ": the deadline passed before the call was started")),
+                                       ErrorInfo::DEADLINE, /*may_have_executed=*/!first()),
+        "");
     return Start::kAnswered;
   }
   return Start::kRun;
@@ -139,9 +139,9 @@ void DurableCall::EndCall(const std::shared_ptr<ServerCall>& call) {
     call->FailReply(absl::DeadlineExceededError(absl::StrCat(method, ": the deadline passed")),
                     ErrorInfo::DEADLINE);
   } else if (call->status().ok() && call->reply_size() > max_reply_size()) {
-    call->FailReply(absl::ResourceExhaustedError(absl::StrCat(
-                        method, ": the reply has ", call->reply_size(),
-                        " bytes, this server sends at most ", max_reply_size())),
+    call->FailReply(absl::ResourceExhaustedError(
+                        absl::StrCat(method, ": the reply has ", call->reply_size(),
+                                     " bytes, this server sends at most ", max_reply_size())),
                     ErrorInfo::MESSAGE_TOO_LARGE);
   }
   spool::DurableReplyRecord record;

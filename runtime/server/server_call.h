@@ -26,7 +26,6 @@
 
 namespace spoolrpc::server {
 
-
 // Shared by the session, which may cancel it, and whoever runs it. Thread-safe.
 class ServerCall final : public ServerStream,
                          public AsyncServerCall,

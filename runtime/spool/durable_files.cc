@@ -106,7 +106,7 @@ absl::StatusOr<bool> PublishName(const Spool& spool, const std::string& director
     const auto there = os::StatPath(calls, path);
     if (!there.ok()) {
       return absl::IsNotFound(there.status()) && !absl::IsAlreadyExists(linked) ? linked
-                                                                                 : there.status();
+                                                                                : there.status();
     }
     if (!mine.ok() || mine->device != there->device || mine->inode != there->inode) return false;
   }

@@ -19,8 +19,8 @@ OwnerWatch::OwnerWatch(std::shared_ptr<const Spool> spool)
 void OwnerWatch::Read(const std::string& id, os::Nanos planned, Watched* watched) {
   const os::Nanos began = spool_->env().clock->Now();
   bool direct = false;
-  const auto file = log::OpenLogForReading(
-      spool_->env().calls, Join(spool_->server(id), kLease), spool_->access(), &direct);
+  const auto file = log::OpenLogForReading(spool_->env().calls, Join(spool_->server(id), kLease),
+                                           spool_->access(), &direct);
   absl::Status status = file.status();
   if (file.ok()) {
     const auto head = log::ReadHead(**file, direct, &buffer_);
