@@ -300,7 +300,7 @@ void ClientSession::Lead(ClientCall* call, uint32_t version) {
     if (server_dead_.load(std::memory_order_acquire)) {
       const bool all = ReadLastWords(buffer_.get());
       Lose(ErrorInfo::SERVER_LOST, absl::UnavailableError("the server's process has ended"),
-           {0, all});
+           {std::nullopt, all});
       return;
     }
     const int frames = PollOnce(force, buffer_.get());
@@ -342,7 +342,7 @@ void ClientSession::ReadForAsyncCalls() {
     if (dead) {
       const bool all = ReadLastWords(buffer_.get());
       Lose(ErrorInfo::SERVER_LOST, absl::UnavailableError("the server's process has ended"),
-           {0, all});
+           {std::nullopt, all});
     } else {
       frames = PollOnce(force, buffer_.get());
       force = false;
@@ -658,8 +658,9 @@ absl::Status ClientSession::OnGoodbye(const log::Frame& frame) {
           : absl::UnavailableError(absl::StrCat(
                 "the server ended the session (", wire::Goodbye::Cause_Name(goodbye.cause()),
                 goodbye.detail().empty() ? ")" : absl::StrCat("): ", goodbye.detail())));
-  Lose(corrupt ? ErrorInfo::SESSION_CORRUPT : ErrorInfo::SERVER_LOST, why,
-       {goodbye.read_position(), false});
+  Knowledge knowledge;
+  if (goodbye.has_read_position()) knowledge.read_position = goodbye.read_position();
+  Lose(corrupt ? ErrorInfo::SESSION_CORRUPT : ErrorInfo::SERVER_LOST, why, knowledge);
   return absl::OkStatus();
 }
 
@@ -674,7 +675,7 @@ int ClientSession::PollOnce(bool force, log::AlignedBuffer* buffer) {
       break;
     case link::PollResult::End::kPeerClosed:
     case link::PollResult::End::kLeaseExpired:
-      Lose(ErrorInfo::SERVER_LOST, result.status, {0, /*read_to_end=*/true});
+      Lose(ErrorInfo::SERVER_LOST, result.status, {std::nullopt, /*read_to_end=*/true});
       break;
     case link::PollResult::End::kCorrupt:
       Lose(ErrorInfo::SESSION_CORRUPT, result.status, {});
@@ -706,7 +707,8 @@ void ClientSession::Lose(ErrorInfo::Reason reason, const absl::Status& why,
     }();
     for (ClientCall* const call : calls) {
       const bool unwritten = link_->TakeBack(call->id);
-      const bool unread = knowledge.read_position > 0 && call->position >= knowledge.read_position;
+      const bool unread =
+          knowledge.read_position.has_value() && call->position >= *knowledge.read_position;
       const bool unexecuted = knowledge.read_to_end && call->method->ack_before_execution &&
                               !call->acknowledged.load(std::memory_order_relaxed);
       if (unwritten || unread || unexecuted) {
@@ -767,7 +769,8 @@ void ClientSession::OnServerDead(log::AlignedBuffer* buffer) {
   }
   const bool all = ReadLastWords(buffer);
   link_->EndPoll();
-  Lose(ErrorInfo::SERVER_LOST, absl::UnavailableError("the server's process has ended"), {0, all});
+  Lose(ErrorInfo::SERVER_LOST, absl::UnavailableError("the server's process has ended"),
+       {std::nullopt, all});
 }
 
 os::Nanos ClientSession::Look(log::AlignedBuffer* buffer) {
@@ -779,7 +782,7 @@ os::Nanos ClientSession::Look(log::AlignedBuffer* buffer) {
   if (dead) {
     const bool all = ReadLastWords(buffer);
     Lose(ErrorInfo::SERVER_LOST, absl::UnavailableError("the server's process has ended"),
-         {0, all});
+         {std::nullopt, all});
   } else {
     PollOnce(/*force=*/true, buffer);
   }

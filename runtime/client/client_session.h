@@ -7,6 +7,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -144,8 +145,8 @@ class ClientSession final : public link::Pollable,
   };
   // How much is known of what the server took, when a session is lost.
   struct Knowledge {
-    // The server took nothing from this position of the request log on; 0: not known.
-    uint64_t read_position = 0;
+    // The server took nothing from this position of the request log on, if that is known.
+    std::optional<uint64_t> read_position;
     // The response log was read to its end after the server had ended: a call that is not
     // acknowledged there never will be.
     bool read_to_end = false;

@@ -1,12 +1,15 @@
 // Several servers, and servers that come and go: calls find one, and none is lost on the way.
 #include <atomic>
 #include <filesystem>
+#include <fstream>
 #include <set>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "spoolrpc/log/format.h"
 #include "tests/e2e/fixture.h"
+#include "tests/testing/faulty_system_calls.h"
 
 namespace spoolrpc::e2e {
 namespace {
@@ -23,6 +26,16 @@ class ServersTest : public BothTransports {
       count += entry.path().string().find("/logs/") == std::string::npos;
     }
     return count;
+  }
+  // A client has written a frame.
+  bool RequestsWritten() const {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(spool() + "/sessions")) {
+      if (entry.path().filename() != "requests") continue;
+      std::ifstream log(entry.path(), std::ios::binary);
+      log.seekg(log::kHeadSize);
+      if (log.get() > 0) return true;
+    }
+    return false;
   }
 };
 SPOOLRPC_BOTH_TRANSPORTS(ServersTest);
@@ -169,6 +182,42 @@ TEST_P(ServersTest, DrainSendsQueuedCallsElsewhereAndFinishesRunningOnes) {
   EXPECT_EQ(well, 10);
   EXPECT_EQ(by_first, 1);
   EXPECT_EQ(by_second, 9);
+}
+
+// It was accepted, and goes down before it has read anything of what the client sent.
+TEST_P(ServersTest, ServerThatReadNothingHasTakenNothing) {
+  testing::FaultySystemCalls faults;
+  std::atomic<testing::FaultySystemCalls::Fault> block{0};
+  // The server looks at the request log once more when its verdict stands, and then reads no more.
+  faults.Run({testing::Call::kLink, "/verdicts/"}, [&] {
+    block = faults.Block({testing::Call::kPread, "/requests", /*skip=*/1});
+  });
+  os::Environment environment;
+  environment.calls = &faults;
+  ProbeService first;
+  const auto draining = Serve(&first, [&](ServerBuilder* b) { b->set_environment(environment); });
+  const auto stub = Probe::NewStub(Connect());
+  std::thread caller([&] {
+    ClientContext context;
+    Text reply;
+    EXPECT_OK(stub->Run(&context, Say(""), &reply));
+  });
+  ASSERT_TRUE(Eventually([&] { return block != 0; }));
+  ASSERT_TRUE(faults.AwaitBlocked(block));
+  std::atomic<int> by_second{0};
+  ProbeService second;
+  second.handler = [&](ServerContext*, const Text*, Text*) {
+    ++by_second;
+    return absl::OkStatus();
+  };
+  // The call is in the log of the first one: it has written nothing else there.
+  ASSERT_TRUE(Eventually([&] { return RequestsWritten(); }));
+  const auto server = Serve(&second);
+  std::thread shutdown([&] { draining->Shutdown(); });
+  caller.join();
+  EXPECT_EQ(by_second, 1);
+  faults.Clear();
+  shutdown.join();
 }
 
 TEST_P(ServersTest, CallThatNobodyWaitsForGoesToTheNextServer) {
