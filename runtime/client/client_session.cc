@@ -134,6 +134,7 @@ void ClientSession::Fail(ClientCall* call, absl::Status status) {
     if (call->done.load(std::memory_order_relaxed)) return;
     Break(call, std::move(status));
   }
+  WakeReader();
   Flush();
 }
 
@@ -384,9 +385,11 @@ void ClientSession::Doze(ClientCall* call, uint32_t seen, os::Nanos until) {
 
 void ClientSession::GiveUp(ClientCall* call, os::Nanos now) {
   bool written = false;
+  bool observed = false;
   {
     absl::MutexLock lock(&mu_);
     if (call->done.load(std::memory_order_relaxed)) return;
+    observed = call->observer != nullptr;
     written = !link_->TakeBack(call->id);
     const bool acknowledged = call->acknowledged.load(std::memory_order_relaxed);
     absl::Status status;
@@ -412,8 +415,13 @@ void ClientSession::GiveUp(ClientCall* call, os::Nanos now) {
     Finish(call, std::move(status), /*resend=*/false);
     if (written) link_->SendControl(log::FrameType::kCancel, 0, call->id);
   }
+  if (observed) WakeReader();
   // So that no server executes what nobody waits for.
   if (written) link_->Flush().IgnoreError();
+}
+
+void ClientSession::WakeReader() {
+  if (!network()) own_bell_->Wake();
 }
 
 void ClientSession::Finish(ClientCall* call, absl::Status status, bool resend) {

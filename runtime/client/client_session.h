@@ -116,6 +116,9 @@ class ClientSession final : public link::Pollable,
   // The next waiting call reads from here on.
   void HandOver() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void GiveUp(ClientCall* call, os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
+  // Another thread than the one that waits for it has ended a call: that one may be the one that
+  // reads, which sleeps until it is rung for.
+  void WakeReader();
   void Finish(ClientCall* call, absl::Status status, bool resend)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 

@@ -322,6 +322,36 @@ TEST_P(StreamTest, Cancellation) {
   EXPECT_TRUE(Eventually([&] { return seen.load(); }));
 }
 
+// Nothing else does: the handler hears of nothing, and leases are not looked at for minutes.
+TEST_P(StreamTest, CancellationWakesWhoeverReads) {
+  Gate gate;
+  service_.talk = [&](ServerContext*, ReaderWriter*) {
+    gate.Pass();
+    return absl::OkStatus();
+  };
+  Start([](ServerBuilder* builder) { builder->set_lease_term(absl::Hours(1)); });
+  ChannelOptions options = Options();
+  options.lease_term = absl::Hours(1);
+  const auto channel = Connect(options);
+  const auto stub = Streams::NewStub(channel);
+  ClientContext context;
+  const auto stream = stub->Talk(&context);
+  ASSERT_TRUE(gate.AwaitArrived(1));
+  absl::Notification ended;
+  std::thread reader([&] {
+    Text text;
+    EXPECT_FALSE(stream->Read(&text));
+    ended.Notify();
+  });
+  // Until it sleeps.
+  EXPECT_FALSE(ended.WaitForNotificationWithTimeout(absl::Milliseconds(100)));
+  context.TryCancel();
+  EXPECT_TRUE(ended.WaitForNotificationWithTimeout(kLong));
+  gate.Open();
+  reader.join();
+  EXPECT_EQ(stream->Finish().code(), absl::StatusCode::kCancelled);
+}
+
 TEST_P(StreamTest, DroppedStreamIsCancelled) {
   std::atomic<bool> seen{false};
   service_.talk = [&](ServerContext* context, ReaderWriter* stream) {
