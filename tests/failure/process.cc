@@ -19,11 +19,15 @@ extern char** environ;
 namespace spoolrpc::failure {
 
 std::unique_ptr<Process> Process::Start(const std::string& program,
-                                        const std::vector<std::string>& arguments) {
+                                        const std::vector<std::string>& arguments,
+                                        const std::string& errors) {
   int pipe_fds[2];
   posix_spawn_file_actions_t actions;
   if (pipe2(pipe_fds, O_CLOEXEC) != 0 || posix_spawn_file_actions_init(&actions) != 0 ||
-      posix_spawn_file_actions_adddup2(&actions, pipe_fds[1], STDOUT_FILENO) != 0) {
+      posix_spawn_file_actions_adddup2(&actions, pipe_fds[1], STDOUT_FILENO) != 0 ||
+      (!errors.empty() &&
+       posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, errors.c_str(),
+                                        O_WRONLY | O_CREAT | O_APPEND, 0600) != 0)) {
     perror("a pipe for a child process");
     abort();
   }

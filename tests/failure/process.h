@@ -19,9 +19,11 @@ namespace spoolrpc::failure {
 class Process {
  public:
   // Starts `program`, a path in the test's runfiles. Its output is read through Lines(), what it
-  // says on stderr goes to the test's. A failure to start ends the test program.
+  // says on stderr goes to the file `errors`, or to the test's stderr if that is empty. A failure
+  // to start ends the test program.
   static std::unique_ptr<Process> Start(const std::string& program,
-                                        const std::vector<std::string>& arguments);
+                                        const std::vector<std::string>& arguments,
+                                        const std::string& errors = "");
   // Kills it, if it still runs.
   ~Process();
   Process(const Process&) = delete;
