@@ -82,7 +82,10 @@ void Collector::CollectSessions(const std::string& own_server_id, ServesFn serve
       continue;
     }
     SessionRecord record;
-    if (!ReadRecord(calls, Join(path, kRecord), RecordKind::kSession, &record).ok()) continue;
+    const absl::Status read = ReadRecord(calls, Join(path, kRecord), RecordKind::kSession, &record);
+    // It was complete when its name appeared: somebody died while he removed it.
+    if (absl::IsNotFound(read)) Remove(path);
+    if (!read.ok()) continue;
     if (record.server_id() == own_server_id) {
       if (serves(id)) continue;
       // Its client may have died before it announced the session.
@@ -148,7 +151,11 @@ std::vector<std::string> Collector::Collect(const std::string& own_server_id, Se
   CollectServers(own_server_id);
   if (!own_server_id.empty()) {
     CollectVerdicts(own_server_id, serves);
-    CollectTemporaries(spool_->server(own_server_id));
+    const std::string own = spool_->server(own_server_id);
+    // (Clients touch the inbox.)
+    for (const std::string& directory : {own, Join(own, kInbox), Join(own, kVerdicts)}) {
+      CollectTemporaries(directory);
+    }
   }
   for (const std::string& directory :
        {spool_->root(), spool_->servers(), spool_->sessions(), spool_->durable()}) {

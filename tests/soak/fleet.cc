@@ -316,7 +316,7 @@ void Fleet::CheckRemains() {
   for (const std::string& file : Files()) {
     left.push_back(std::filesystem::path(file).lexically_relative(spool_).string());
   }
-  EXPECT_EQ(absl::StrJoin(left, " "), "format logs servers sessions");
+  EXPECT_EQ(absl::StrJoin(left, " "), "durable format logs servers sessions");
   for (const std::string& error : LedgerErrors(ReadLedger(ledger_))) ADD_FAILURE() << error;
 }
 

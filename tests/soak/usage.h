@@ -25,13 +25,14 @@ std::optional<Usage> UsageOf(pid_t pid);
 
 // How much more at the end is no growth, as a share of what there was and so much beside it: what
 // is under way at a moment varies, and a channel by the rules of network file systems has threads
-// of its own. In ten minutes some thousand clients and channels come and go, and some dozen
-// servers: a descriptor or a thread that each of them left would be beyond.
+// of its own. In ten minutes some thousand clients and channels come and go, some dozen servers,
+// and a hundred thousand calls: a descriptor or a thread that each client or server left would be
+// beyond, and so would a kilobyte of each call.
 struct GrowthBound {
   double share = 0.25;
   int64_t files = 16;
   int64_t threads = 24;
-  int64_t memory_kib = 16 << 10;
+  int64_t memory_kib = 64 << 10;
 };
 
 // The usage of one process over time, as samples in order.

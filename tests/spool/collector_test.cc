@@ -184,6 +184,27 @@ TEST_F(CollectorTest, TemporaryNamesGoWithTheirMakerOrAnHourAfterTheyWereSeen) {
   EXPECT_TRUE(Exists(own));
 }
 
+// A client touches its server's inbox, and may die between making that name and removing it.
+TEST_F(CollectorTest, TemporaryNamesInTheOwnInboxGoWithTheirMaker) {
+  const auto server = MakeServer();
+  host_.offset = 1;
+  const std::string touched = spool_->TemporaryPath(Join(server->path(), kInbox));
+  host_.offset = 0;
+  ASSERT_OK(os::WriteNewFile(env_.calls, touched, "", 0600, false));
+  EXPECT_TRUE(Collect(server->id()).empty());
+  host_.others = os::Liveness::kDead;
+  EXPECT_EQ(Collect(server->id()), std::vector<std::string>{touched});
+}
+
+TEST_F(CollectorTest, SessionThatSomebodyDiedRemovingGoes) {
+  const auto server = MakeServer();
+  const auto session = OthersSession(*server);
+  const std::string half = session->paths().client_half;
+  ASSERT_OK(os::RemoveFile(env_.calls, Join(half, kRecord)));
+  EXPECT_EQ(Collect(server->id()), std::vector<std::string>{half});
+  EXPECT_FALSE(Exists(half));
+}
+
 TEST_F(CollectorTest, ForeignNamesStay) {
   for (const char* name : {"/.nfs0001", "/README", "/servers/notes", "/servers/.nfs2",
                            "/sessions/0123", "/sessions/core"}) {
