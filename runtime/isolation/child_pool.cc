@@ -38,7 +38,7 @@ void ChildPool::Release(std::shared_ptr<Child> child) {
   changed_.Signal();
 }
 
-void ChildPool::Discard(std::shared_ptr<Child> child) {
+void ChildPool::Discard(const std::shared_ptr<Child>& child) {
   child->Kill();
   absl::MutexLock lock(&mu_);
   --busy_;

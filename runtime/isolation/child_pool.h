@@ -29,7 +29,7 @@ class ChildPool {
   // Of a child that waits for its next call.
   void Release(std::shared_ptr<Child> child) ABSL_LOCKS_EXCLUDED(mu_);
   // Kills it; another one takes its place when it is needed.
-  void Discard(std::shared_ptr<Child> child) ABSL_LOCKS_EXCLUDED(mu_);
+  void Discard(const std::shared_ptr<Child>& child) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   Nursery* const nursery_;

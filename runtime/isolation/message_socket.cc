@@ -43,7 +43,7 @@ MessageSocket::Result MessageSocket::Wait(short events, const Stop* stop) {
     if (poll(fds, 3, -1) < 0 && errno != EINTR) return Result::kBroken;
     // What has come is taken, even if the other side has ended since.
     if (fds[0].revents != 0) return Result::kOk;
-    if ((fds[1].revents | fds[2].revents) == 0) continue;
+    if (stop == nullptr || (fds[1].revents | fds[2].revents) == 0) continue;
     if (stop->now()) return Result::kStopped;
   }
 }

@@ -18,7 +18,7 @@ void FailureLog::Add(const absl::Status& failure) {
 
 absl::Status FailureLog::Take() {
   absl::MutexLock lock(&mu_);
-  const absl::Status first = std::exchange(first_, absl::OkStatus());
+  absl::Status first = std::exchange(first_, absl::OkStatus());
   const uint64_t others = std::exchange(others_, 0);
   if (others == 0) return first;
   return os::Annotate(first, absl::StrCat("first of ", others + 1, " failures"));
