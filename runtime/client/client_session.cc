@@ -40,7 +40,7 @@ ClientSession::ClientSession(ClientSessionOptions options)
       max_request_size_(options.max_request_size),
       zstd_(client::Offers(server_.record->message_encodings(), compress::kZstd)),
       term_(options.term),
-      pollers_(options.pollers),
+      pollers_(options.pollers.get()),
       own_bell_(options.own_bell != nullptr ? std::move(options.own_bell)
                                             : wait::Doorbell::InMemory(1)),
       spin_(options.env.host->Cpus(), options.spin),
@@ -56,6 +56,14 @@ ClientSession::ClientSession(ClientSessionOptions options)
   link.peer_slot = options.server_slot;
   link.own_term = term_;
   link.peer_term = static_cast<os::Nanos>(server_.record->lease_term_ns());
+  if (network()) {
+    // Nobody answers a call before it is written: until then nobody looks for the answer.
+    link.on_written = [expecting = expecting_, this_session = static_cast<link::Pollable*>(this),
+                       pollers = std::weak_ptr<link::PollerThreads>(options.pollers)] {
+      if (!expecting->load(std::memory_order_relaxed)) return;
+      if (const auto threads = pollers.lock()) threads->Wake(this_session);
+    };
+  }
   link_ = std::make_shared<link::SessionLink>(std::move(link));
 }
 
@@ -222,12 +230,12 @@ bool ClientSession::Start(ClientCall* call) {
     // From when the server can know of the call.
     if (first) link_->WatchPeer(call->position + 1);
   }
+  if (network()) expecting_->store(true, std::memory_order_relaxed);
   const absl::Status flushed = renew ? link_->Renew(log::WriterState::kOpen) : link_->Flush();
   if (!flushed.ok()) {
     Lose(ErrorInfo::FILE_SYSTEM, flushed, {});
     return true;
   }
-  if (network()) pollers_->Wake(this);
   return true;
 }
 
@@ -359,7 +367,8 @@ void ClientSession::Doze(ClientCall* call, uint32_t seen, os::Nanos until) {
   os::Nanos now = env_.clock->Now();
   if (!link_->bells_trusted()) {
     if (cancelled()) return;
-    const os::Nanos next = std::min({until, schedule_.Next(now), link_->next_head_reading()});
+    const os::Nanos next = std::min(
+        {until, schedule_.Next(link_->last_look()), link_->next_head_reading()});
     own_bell_->Sleep(seen, next - now);
     return;
   }
@@ -779,6 +788,9 @@ os::Nanos ClientSession::Look(log::AlignedBuffer* buffer) {
   if (!link_->TryBeginPoll()) return env_.clock->Now() + kIdleLook / 1000;
   const bool busy = open_.load(std::memory_order_relaxed) > 0;
   if (!busy) link_->ReadHeadNext();
+  if (expecting_->exchange(false, std::memory_order_relaxed)) {
+    schedule_.OnActivity(env_.clock->Now());
+  }
   if (dead) {
     const bool all = ReadLastWords(buffer);
     Lose(ErrorInfo::SERVER_LOST, absl::UnavailableError("the server's process has ended"),
@@ -789,9 +801,9 @@ os::Nanos ClientSession::Look(log::AlignedBuffer* buffer) {
   link_->EndPoll();
   if (const absl::Status s = link_->status(); !s.ok()) Lose(ErrorInfo::FILE_SYSTEM, s, {});
   if (!usable()) return -1;
-  const os::Nanos now = env_.clock->Now();
-  if (!busy) return now + kIdleLook;
-  return std::min(schedule_.Next(now), link_->next_head_reading());
+  // Whoever begins a call wakes this.
+  if (open_.load(std::memory_order_relaxed) == 0) return env_.clock->Now() + kIdleLook;
+  return std::min(schedule_.Next(link_->last_look()), link_->next_head_reading());
 }
 
 void ClientSession::Close() {

@@ -39,9 +39,10 @@ struct ClientSessionOptions {
   wait::PollInterval poll_interval;
   os::Nanos spin = 0;
   os::Nanos term = 0;
-  // On a network file system: who writes, and who polls. Both must outlive the session.
+  // On a network file system: who writes, and who polls. Both must outlive the session, which keeps
+  // neither.
   link::Flusher* flusher = nullptr;
-  link::PollerThreads* pollers = nullptr;
+  std::shared_ptr<link::PollerThreads> pollers;
 };
 
 // Thread-safe. On a local file system the caller that waits reads the log for itself and for all
@@ -172,6 +173,9 @@ class ClientSession final : public link::Pollable,
   std::shared_ptr<link::SessionLink> link_;
   wait::SpinPolicy spin_;
   wait::PollSchedule schedule_;  // of whoever polls
+  // A call was sent, so an answer may come soon however long nothing came. Shared with the link,
+  // which may outlive the session.
+  const std::shared_ptr<std::atomic<bool>> expecting_ = std::make_shared<std::atomic<bool>>(false);
 
   std::atomic<bool> closed_{false};
   std::atomic<bool> draining_{false};

@@ -441,7 +441,7 @@ void SessionPool::Scan(os::Nanos now, const Methods& wanted, const Methods& miss
       if (spool_->network()) {
         const int threads = std::clamp(options_.max_servers, 1, kMaxIoThreads);
         flushers_ = std::make_unique<link::FlusherThreads>(threads);
-        pollers_ = std::make_unique<link::PollerThreads>(env_.clock, threads);
+        pollers_ = std::make_shared<link::PollerThreads>(env_.clock, threads);
       }
     } else if (absl::IsNotFound(spool.status()) || absl::IsUnavailable(spool.status())) {
       // Not there yet: a server may make it.
@@ -703,7 +703,7 @@ absl::Status SessionPool::Adopt(Pending* pending, const spool::VerdictRecord& ve
   options.spin = absl::ToInt64Nanoseconds(options_.spin);
   options.term = absl::ToInt64Nanoseconds(options_.lease_term);
   options.flusher = flushers_.get();
-  options.pollers = pollers_.get();
+  options.pollers = pollers_;
   options.directory = std::move(pending->directory);
   auto session = std::make_shared<ClientSession>(std::move(options));
   const os::ProcessId process = spool::ToProcessId(pending->server.record->process());

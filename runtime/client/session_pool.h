@@ -178,7 +178,7 @@ class SessionPool {
   std::unique_ptr<spool::ServerList> servers_;
   std::map<std::string, std::shared_ptr<const ServerSchema>> schemas_;  // by server id
   std::unique_ptr<link::FlusherThreads> flushers_;
-  std::unique_ptr<link::PollerThreads> pollers_;
+  std::shared_ptr<link::PollerThreads> pollers_;
   std::vector<std::unique_ptr<Pending>> pending_;
   std::map<std::string, os::Nanos> shunned_;  // server id -> until when not to try it
   // Halves of sessions that have ended, still to be removed.

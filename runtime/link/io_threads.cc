@@ -98,6 +98,7 @@ void PollerThreads::Wake(Pollable* pollable) {
 void PollerThreads::Run(Shard* shard) {
   log::AlignedBuffer buffer(kBufferSize);
   std::vector<std::shared_ptr<Entry>> due;
+  os::Nanos now = clock_->Now();
   for (;;) {
     const uint32_t seen = shard->bell->counter();
     os::Nanos next = os::kNever;
@@ -105,7 +106,6 @@ void PollerThreads::Run(Shard* shard) {
     {
       absl::MutexLock lock(&shard->mu);
       if (shard->stopping) return;
-      const os::Nanos now = clock_->Now();
       for (const auto& entry : shard->entries) {
         if (entry->woken || entry->due <= now) {
           entry->woken = false;
@@ -126,8 +126,11 @@ void PollerThreads::Run(Shard* shard) {
         next = std::min(next, when);
       }
     }
-    const os::Nanos now = clock_->Now();
-    if (next > now) shard->bell->Sleep(seen, std::min(next - now, kLongestSleep));
+    now = clock_->Now();
+    if (next > now) {
+      shard->bell->Sleep(seen, std::min(next - now, kLongestSleep));
+      now = clock_->Now();
+    }
   }
 }
 

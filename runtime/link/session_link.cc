@@ -20,6 +20,7 @@ constexpr size_t kUsualRead = 4096;
 SessionLink::SessionLink(LinkOptions options)
     : env_(options.env),
       flusher_(options.flusher),
+      on_written_(std::move(options.on_written)),
       own_bell_(options.own_bell),
       own_slot_(options.own_slot),
       peer_bell_(std::move(options.peer_bell)),
@@ -153,12 +154,26 @@ void SessionLink::WriteOut() {
   // Whoever writes takes what others send meanwhile: under load many frames share one write.
   if (writing_) return;
   writing_ = true;
+  const auto tell = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (on_written_ == nullptr) return;
+    mu_.Unlock();
+    on_written_();
+    mu_.Lock();
+  };
+  bool told = false;
   const auto wants_renewal = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     // A closed head is the last: it says that there is no more to be seen.
     return renewals_done_ < renewals_asked_ &&
            (!renewals_suspended_ || state_ == log::WriterState::kClosed);
   };
-  while (broken_.ok() && (writer_->has_batch() || wants_renewal())) {
+  while (broken_.ok()) {
+    if (!writer_->has_batch() && !wants_renewal()) {
+      if (told) break;
+      // Not even room to write: the peer has to be read.
+      told = true;
+      tell();
+      continue;
+    }
     const uint64_t renewals = renewals_asked_;
     const bool renew = wants_renewal();
     const log::WriterState state = state_;
@@ -191,6 +206,8 @@ void SessionLink::WriteOut() {
     }
     renewing_ = false;
     if (waiters_ > 0) written_.SignalAll();
+    tell();
+    told = true;
   }
   writing_ = false;
   if (!broken_.ok()) written_.SignalAll();

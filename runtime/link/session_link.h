@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -51,6 +52,9 @@ struct LinkOptions {
   os::Environment env;
   // Writes go through `flusher`; null: they are made by whoever sends.
   Flusher* flusher = nullptr;
+  // Called after each write, when writing has failed, and when there was no room to write; on the
+  // thread that wrote, without a lock. Null: nobody wants to know.
+  std::function<void()> on_written;
   std::unique_ptr<log::LogWriter> writer;
   std::unique_ptr<log::LogReader> reader;
   // This side's doorbell and the peer's slot in it; the peer's doorbell and this side's slot. Null
@@ -193,6 +197,7 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
 
   const os::Environment env_;
   Flusher* const flusher_;
+  const std::function<void()> on_written_;
   wait::Doorbell* const own_bell_;
   const uint32_t own_slot_;
   const std::shared_ptr<wait::Doorbell> peer_bell_;

@@ -24,8 +24,13 @@ constexpr os::Nanos kLongBatch = 200 * kMicrosecond;
 constexpr os::Nanos kFlushAfter = 50 * kMicrosecond;
 // A handler on the loop that takes this long costs the loop its place.
 constexpr os::Nanos kLoopPatience = kMillisecond;
-// Calls without an answer are acknowledged after this long.
+// Calls without an answer are acknowledged after this long. Where no bell rings a write is a round
+// trip to a file server, and nothing runs on a loop that could get stuck: there is time.
 constexpr os::Nanos kAckAfter = 2 * kMillisecond;
+constexpr os::Nanos kAckAfterWithoutBell = 10 * kMillisecond;
+// The monitor's ticks.
+constexpr os::Nanos kTick = kMillisecond;
+constexpr os::Nanos kTickWithoutBell = 5 * kMillisecond;
 // The monitor sleeps after so many ticks without anything to do.
 constexpr int kIdleTicks = 100;
 constexpr os::Nanos kLongestSleep = 1000 * kMillisecond;
@@ -418,6 +423,8 @@ void Dispatcher::WakeMonitor() {
 }
 
 void Dispatcher::Monitor() {
+  const absl::Duration tick =
+      absl::Nanoseconds(options_.bell == nullptr ? kTickWithoutBell : kTick);
   int idle = 0;
   uint64_t activity = 0;
   while (!stopping_) {
@@ -429,7 +436,7 @@ void Dispatcher::Monitor() {
         monitor_wake_.WaitWithTimeout(&monitor_mu_, absl::Milliseconds(100));
         monitor_asleep_.store(false, std::memory_order_seq_cst);
       } else {
-        monitor_wake_.WaitWithTimeout(&monitor_mu_, absl::Nanoseconds(kMillisecond));
+        monitor_wake_.WaitWithTimeout(&monitor_mu_, tick);
       }
     }
     if (stopping_) return;
@@ -451,7 +458,8 @@ void Dispatcher::Tick(os::Nanos now) {
   std::vector<std::shared_ptr<CallSession>> flush;
   {
     absl::MutexLock lock(&mu_);
-    while (!unacknowledged_.empty() && now - unacknowledged_.front().first >= kAckAfter) {
+    const os::Nanos ack_after = options_.bell == nullptr ? kAckAfterWithoutBell : kAckAfter;
+    while (!unacknowledged_.empty() && now - unacknowledged_.front().first >= ack_after) {
       if (auto call = unacknowledged_.front().second.lock()) acknowledge.push_back(std::move(call));
       unacknowledged_.pop_front();
     }

@@ -110,7 +110,7 @@ os::Nanos ServerSession::Look(log::AlignedBuffer* buffer) {
     idle_since_ = now;
   }
   const os::Nanos head = link_->next_head_reading();
-  const os::Nanos next = schedule_.Next(env_.clock->Now());
+  const os::Nanos next = schedule_.Next(now);
   link_->EndPoll();  // others may poll from here on
   if (ended()) return now + kDoubtLook;
   if (missed_ring_.exchange(false, std::memory_order_seq_cst)) return env_.clock->Now();
@@ -119,9 +119,8 @@ os::Nanos ServerSession::Look(log::AlignedBuffer* buffer) {
     End(wire::Goodbye::EXPIRED, "the client's lease has expired", /*client_gone=*/true);
     return now + kDoubtLook;
   }
-  const os::Nanos after = env_.clock->Now();
-  if (in_doubt_.load(std::memory_order_relaxed)) return after + kDoubtLook;
-  if (link_->bells_trusted()) return std::min(after + term_ / 4, head);
+  if (in_doubt_.load(std::memory_order_relaxed)) return now + kDoubtLook;
+  if (link_->bells_trusted()) return std::min(now + term_ / 4, head);
   return std::min(next, head);
 }
 

@@ -33,16 +33,18 @@ class LeaseObserver {
 
   // A whole term of silence has accrued.
   bool expired() const { return watching_ && silence_ >= term_; }
-  // When to read next: at once when watching began, then kReadingsPerTerm times a term.
+  // When to read next: soon after watching began, then kReadingsPerTerm times a term. Not at once,
+  // so that a call that is answered quickly costs no reading.
   os::Nanos next_reading() const {
-    return have_counter_ ? last_reading_ + term_ / kReadingsPerTerm : last_reading_;
+    return last_reading_ + term_ / (have_counter_ ? kReadingsPerTerm : kFirstReadingOfTerm);
   }
   os::Nanos silence() const { return silence_; }
 
   // The last renewal may be seen by a reading so much later, and silence counts from that reading
-  // on: an owner that dies is found out within 1 1/8 terms, and a little for the readings
-  // themselves.
+  // on: an owner that dies is found out within 1 1/8 terms, 1/64 more if watching began just then,
+  // and a little for the readings themselves.
   static constexpr int kReadingsPerTerm = 8;
+  static constexpr int kFirstReadingOfTerm = 64;
 
  private:
   const os::Nanos term_;

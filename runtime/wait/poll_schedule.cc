@@ -12,8 +12,8 @@ PollSchedule::PollSchedule(const PollInterval& interval, os::Nanos now)
       max_(std::max(min_, absl::ToInt64Nanoseconds(interval.max))),
       last_activity_(now) {}
 
-os::Nanos PollSchedule::Next(os::Nanos now) const {
-  return now + std::clamp((now - last_activity_) / kFractionOfSilence, min_, max_);
+os::Nanos PollSchedule::Next(os::Nanos began) const {
+  return began + std::clamp((began - last_activity_) / kFractionOfSilence, min_, max_);
 }
 
 }  // namespace spoolrpc::wait

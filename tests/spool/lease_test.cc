@@ -24,9 +24,9 @@ class LeaseObserverTest : public ::testing::Test {
   LeaseObserver observer_{kTerm};
 };
 
-TEST_F(LeaseObserverTest, FirstReadingIsDueAtOnce) {
+TEST_F(LeaseObserverTest, FirstReadingIsDueSoonButNotAtOnce) {
   EXPECT_TRUE(observer_.watching());
-  EXPECT_EQ(observer_.next_reading(), now_);
+  EXPECT_EQ(observer_.next_reading(), now_ + kTerm / LeaseObserver::kFirstReadingOfTerm);
   Read(1);
   EXPECT_EQ(observer_.next_reading(), now_ + kTerm / LeaseObserver::kReadingsPerTerm);
 }
