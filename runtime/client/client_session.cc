@@ -367,8 +367,8 @@ void ClientSession::Doze(ClientCall* call, uint32_t seen, os::Nanos until) {
   os::Nanos now = env_.clock->Now();
   if (!link_->bells_trusted()) {
     if (cancelled()) return;
-    const os::Nanos next = std::min(
-        {until, schedule_.Next(link_->last_look()), link_->next_head_reading()});
+    const os::Nanos next =
+        std::min({until, schedule_.Next(link_->last_look()), link_->next_head_reading()});
     own_bell_->Sleep(seen, next - now);
     return;
   }

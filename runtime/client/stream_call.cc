@@ -135,7 +135,7 @@ bool StreamCall::BeginOn(const std::shared_ptr<ClientSession>& session) {
     attempts_.push_back(std::move(owned));
     attempt_ = attempt;
     former = std::exchange(session_, session);
-    credit_ = granted_ = rpc::kStreamWindow;
+    credit_ = granted_ = told_ = rpc::kStreamWindow;
     sent_ = taken_ = received_ = 0;
   }
   if (!session->Begin(attempt)) {
@@ -155,6 +155,8 @@ bool StreamCall::BeginOn(const std::shared_ptr<ClientSession>& session) {
     // The server may have shown meanwhile that it has begun.
     if (!replayable_) DropReplay();
     state_ = State::kOpen;
+    // What came meanwhile may have been taken, too.
+    if (SendCredit()) flush = true;
     changed_.SignalAll();
     Schedule();  // what came meanwhile
   }
@@ -336,26 +338,34 @@ void StreamCall::OnEnded() {
   Schedule();
 }
 
-StreamCall::Inbound StreamCall::TakeInbound(uint64_t* credit) {
+StreamCall::Inbound StreamCall::TakeInbound() {
   Inbound inbound = std::move(inbound_.front());
   inbound_.pop_front();
   taken_ += rpc::StreamCost(inbound.bytes.size());
-  *credit = 0;
-  if (taken_ + rpc::kStreamWindow >= granted_ + rpc::kStreamWindow / 2) {
-    granted_ = taken_ + rpc::kStreamWindow;
-    *credit = granted_;
-  }
+  GrantCredit();
   return inbound;
 }
 
-void StreamCall::TellCredit(uint64_t credit) {
-  if (credit == 0) return;
+void StreamCall::GrantCredit() {
+  if (taken_ + rpc::kStreamWindow >= granted_ + rpc::kStreamWindow / 2) {
+    granted_ = taken_ + rpc::kStreamWindow;
+  }
+}
+
+bool StreamCall::SendCredit() {
+  if (told_ == granted_) return false;
+  told_ = granted_;
+  session_->SendCredit(*attempt_, granted_);
+  return true;
+}
+
+void StreamCall::TellCredit() {
   std::shared_ptr<ClientSession> session;
   {
     absl::MutexLock lock(&mu_);
-    if (state_ != State::kOpen) return;
+    // (Before that BeginOn() tells it.)
+    if (state_ != State::kOpen || !SendCredit()) return;
     session = session_;
-    session->SendCredit(*attempt_, credit);
   }
   session->Flush();
 }
@@ -485,13 +495,12 @@ void StreamCall::WaitForInitialMetadata() {
 
 bool StreamCall::Read(google::protobuf::MessageLite* message) {
   Inbound inbound;
-  uint64_t credit = 0;
   for (;;) {
     uint32_t seen = 0;
     {
       absl::MutexLock lock(&mu_);
       if (!inbound_.empty()) {
-        inbound = TakeInbound(&credit);
+        inbound = TakeInbound();
         break;
       }
       if (state_ == State::kEnded) return false;
@@ -499,7 +508,7 @@ bool StreamCall::Read(google::protobuf::MessageLite* message) {
     }
     AwaitChange(seen);
   }
-  TellCredit(credit);
+  TellCredit();
   absl::Status parsed = Parse(std::move(inbound), message);
   if (parsed.ok()) return true;
   FailAttempt(std::move(parsed));
@@ -552,22 +561,15 @@ absl::Status StreamCall::Finish() {
   WritesDone();
   for (;;) {
     uint32_t seen = 0;
-    uint64_t credit = 0;
     {
       absl::MutexLock lock(&mu_);
       dropping_ = true;
-      while (!inbound_.empty()) {
-        uint64_t more = 0;
-        TakeInbound(&more);
-        credit = std::max(credit, more);
-      }
-      if (taken_ + rpc::kStreamWindow >= granted_ + rpc::kStreamWindow / 2) {
-        credit = granted_ = taken_ + rpc::kStreamWindow;
-      }
+      while (!inbound_.empty()) TakeInbound();
+      GrantCredit();
       if (state_ == State::kEnded) break;
       seen = version();
     }
-    TellCredit(credit);
+    TellCredit();
     AwaitChange(seen);
   }
   Abandon();
@@ -731,7 +733,6 @@ void StreamCall::Pump() {
 bool StreamCall::PumpOne() {
   enum class What { kAttempt, kInitial, kRead, kNoRead, kWrite, kClose, kEnd } what;
   bool ok = false;
-  uint64_t credit = 0;
   Inbound inbound;
   google::protobuf::MessageLite* into = nullptr;
   {
@@ -746,7 +747,7 @@ bool StreamCall::PumpOne() {
     } else if (reading_ != nullptr && !inbound_.empty()) {
       what = What::kRead;
       into = std::exchange(reading_, nullptr);
-      inbound = TakeInbound(&credit);
+      inbound = TakeInbound();
     } else if (reading_ != nullptr && ended) {
       what = What::kNoRead;
       reading_ = nullptr;
@@ -785,7 +786,7 @@ bool StreamCall::PumpOne() {
       reactor_->OnReadInitialMetadataDone(ok);
       return true;
     case What::kRead: {
-      TellCredit(credit);
+      TellCredit();
       absl::Status parsed = Parse(std::move(inbound), into);
       ok = parsed.ok();
       if (!ok) FailAttempt(std::move(parsed));

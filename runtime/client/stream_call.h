@@ -160,12 +160,16 @@ class StreamCall final : public CallObserver, public AsyncClientCall {
   void SendOrKeep(Written written) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Compresses what becomes smaller by it and what the session's server takes.
   void SendNow(const Written& written) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Takes the first message; the credit that is to be told, or 0.
-  Inbound TakeInbound(uint64_t* credit) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Takes the first message, and grants the server credit for others.
+  Inbound TakeInbound() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void GrantCredit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Sends the server what was granted and it was not told yet; false: there is none.
+  bool SendCredit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Ends the call because of what the program or the peer did.
   void FailAttempt(absl::Status status) ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status Parse(Inbound inbound, google::protobuf::MessageLite* message) const;
-  void TellCredit(uint64_t credit) ABSL_LOCKS_EXCLUDED(mu_);
+  // SendCredit(), and flushes it.
+  void TellCredit() ABSL_LOCKS_EXCLUDED(mu_);
   void FlushSession() ABSL_LOCKS_EXCLUDED(mu_);
 
   // It will not be sent again.
@@ -208,6 +212,7 @@ class StreamCall final : public CallObserver, public AsyncClientCall {
   uint64_t received_ ABSL_GUARDED_BY(mu_) = 0;  // as credit counts
   uint64_t taken_ ABSL_GUARDED_BY(mu_) = 0;     // of that, by the program
   uint64_t granted_ ABSL_GUARDED_BY(mu_) = 0;   // to the server
+  uint64_t told_ ABSL_GUARDED_BY(mu_) = 0;      // of that, to the server
   uint64_t sent_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t credit_ ABSL_GUARDED_BY(mu_) = 0;
   bool half_closed_ ABSL_GUARDED_BY(mu_) = false;

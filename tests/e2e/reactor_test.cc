@@ -7,6 +7,7 @@
 #include "absl/synchronization/blocking_counter.h"
 #include "tests/e2e/fixture.h"
 #include "tests/e2e/streams.spoolrpc.pb.h"
+#include "tests/testing/faulty_system_calls.h"
 
 namespace spoolrpc::e2e {
 namespace {
@@ -61,7 +62,8 @@ class ReactorService final : public Streams::CallbackService {
   ServerWriteReactor<Text>* Expand(CallbackServerContext*, const Text* request) override {
     class Reactor final : public ServerWriteReactor<Text> {
      public:
-      Reactor(const Text* request, Counts* counts) : last_(request->number()), counts_(counts) {
+      Reactor(const Text* request, Counts* counts)
+          : last_(request->number()), counts_(counts), text_(*request) {
         Next();
       }
       void OnWriteDone(bool ok) override {
@@ -315,6 +317,70 @@ TEST_P(ReactorTest, CancellationReachesTheServersReactor) {
   ASSERT_TRUE(talker.done.WaitForNotificationWithTimeout(kLong));
   EXPECT_EQ(talker.status.code(), absl::StatusCode::kCancelled);
   EXPECT_TRUE(Eventually([&] { return service_.counts.done == 1; }));
+}
+
+// What the program has read by the time that the call counts as begun gives the server credit too.
+TEST_P(ReactorTest, AnswersThatComeBeforeTheCallHasBegun) {
+  class ShiftedClock final : public os::Clock {
+   public:
+    os::Nanos Now() const override { return os::Clock::Real()->Now() + shift; }
+    absl::Time WallTime() const override { return absl::Now(); }
+    std::atomic<os::Nanos> shift{0};
+  };
+  class Reader final : public ClientReadReactor<Text> {
+   public:
+    void OnReadDone(bool ok) override {
+      if (!ok) return;
+      ++read;
+      StartRead(&text);
+    }
+    void OnDone(const absl::Status& s) override {
+      status = s;
+      done.Notify();
+    }
+    ClientContext context;
+    Text text;
+    std::atomic<int> read{0};
+    absl::Status status;
+    absl::Notification done;
+  };
+  constexpr int kAnswers = 100;
+  testing::FaultySystemCalls faults;
+  ShiftedClock clock;
+  ChannelOptions options = Options();
+  options.environment.calls = &faults;
+  options.environment.clock = &clock;
+  options.lease_term = absl::Seconds(20);
+  const auto channel = Connect(options);
+  auto stub = Streams::NewStub(channel);
+  ClientContext context;
+  Text reply;
+  EXPECT_OK(stub->Plain(&context, Number(1), &reply));
+
+  // The next call comes with a renewal, before which the writer looks at its file: there it stays,
+  // with the call written.
+  clock.shift = 6 * int64_t{1000000000};
+  const auto block = faults.Block({testing::Call::kFstat, "/requests"});
+  Reader reader;
+  reader.context.set_timeout(2 * kLong);
+  Text request = Number(kAnswers);
+  request.set_data(std::string(15000, 'x'));
+  std::thread caller([&] {
+    stub->async()->Expand(&reader.context, &request, &reader);
+    reader.StartRead(&reader.text);
+    reader.StartCall();
+  });
+  EXPECT_TRUE(faults.AwaitBlocked(block));
+  // More than half of the window, so that there is credit to be told.
+  EXPECT_TRUE(Eventually([&] { return reader.read >= 5; }));
+  faults.Release(block);
+  caller.join();
+  ASSERT_TRUE(reader.done.WaitForNotificationWithTimeout(3 * kLong));
+  EXPECT_OK(reader.status);
+  EXPECT_EQ(reader.read, kAnswers);
+  // Whoever told the end holds the channel a moment longer, and that uses what is on this stack.
+  stub.reset();
+  EXPECT_TRUE(Eventually([&] { return channel.use_count() == 1; }));
 }
 
 TEST_P(ReactorTest, Deadline) {
