@@ -34,6 +34,8 @@ absl::string_view FileOperationName(FileOperation operation) {
       return "mkdir";
     case FileOperation::kChmod:
       return "chmod";
+    case FileOperation::kLchown:
+      return "lchown";
     case FileOperation::kRmdir:
       return "rmdir";
     case FileOperation::kUnlink:
@@ -133,6 +135,11 @@ int CountingSystemCalls::Mkdir(const char* path, mode_t mode) {
 int CountingSystemCalls::Chmod(const char* path, mode_t mode) {
   Count(FileOperation::kChmod);
   return below_->Chmod(path, mode);
+}
+
+int CountingSystemCalls::Lchown(const char* path, uid_t uid, gid_t gid) {
+  Count(FileOperation::kLchown);
+  return below_->Lchown(path, uid, gid);
 }
 
 int CountingSystemCalls::Rmdir(const char* path) {

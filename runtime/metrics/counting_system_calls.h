@@ -31,6 +31,7 @@ enum class FileOperation {
   kStatfs,
   kMkdir,
   kChmod,
+  kLchown,
   kRmdir,
   kUnlink,
   kRename,
@@ -71,6 +72,7 @@ class CountingSystemCalls final : public os::SystemCalls {
   int Statfs(const char* path, struct statfs* info) override;
   int Mkdir(const char* path, mode_t mode) override;
   int Chmod(const char* path, mode_t mode) override;
+  int Lchown(const char* path, uid_t uid, gid_t gid) override;
   int Rmdir(const char* path) override;
   int Unlink(const char* path) override;
   int Rename(const char* from, const char* to) override;

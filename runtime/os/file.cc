@@ -193,6 +193,12 @@ absl::Status SetMode(SystemCalls* calls, const std::string& path, uint32_t mode)
   return Check(Retrying([&] { return calls->Chmod(path.c_str(), mode); }), "set mode of", path);
 }
 
+absl::Status SetGroup(SystemCalls* calls, const std::string& path, uint32_t gid) {
+  constexpr auto kSame = static_cast<uid_t>(-1);
+  return Check(Retrying([&] { return calls->Lchown(path.c_str(), kSame, gid); }), "set group of",
+               path);
+}
+
 absl::Status RemoveFile(SystemCalls* calls, const std::string& path) {
   return Check(Retrying([&] { return calls->Unlink(path.c_str()); }), "remove", path);
 }

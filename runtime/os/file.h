@@ -106,6 +106,8 @@ absl::StatusOr<FileInfo> StatPath(SystemCalls* calls, const std::string& path);
 absl::Status MakeDirectory(SystemCalls* calls, const std::string& path, uint32_t mode);
 // Sets the mode whatever the umask was.
 absl::Status SetMode(SystemCalls* calls, const std::string& path, uint32_t mode);
+// Of the name itself; the owner stays.
+absl::Status SetGroup(SystemCalls* calls, const std::string& path, uint32_t gid);
 absl::Status RemoveFile(SystemCalls* calls, const std::string& path);
 absl::Status RemoveDirectory(SystemCalls* calls, const std::string& path);
 // Removes `path` and all below it; what is gone already is no error. Follows no symbolic link, not

@@ -66,6 +66,9 @@ class RealSystemCalls final : public SystemCalls {
   int Statfs(const char* path, struct statfs* info) override { return OrErrno(statfs(path, info)); }
   int Mkdir(const char* path, mode_t mode) override { return OrErrno(mkdir(path, mode)); }
   int Chmod(const char* path, mode_t mode) override { return OrErrno(chmod(path, mode)); }
+  int Lchown(const char* path, uid_t uid, gid_t gid) override {
+    return OrErrno(lchown(path, uid, gid));
+  }
   int Rmdir(const char* path) override { return OrErrno(rmdir(path)); }
   int Unlink(const char* path) override { return OrErrno(unlink(path)); }
   int Rename(const char* from, const char* to) override { return OrErrno(rename(from, to)); }

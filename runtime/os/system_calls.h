@@ -37,6 +37,7 @@ class SystemCalls {
   virtual int Statfs(const char* path, struct statfs* info) = 0;
   virtual int Mkdir(const char* path, mode_t mode) = 0;
   virtual int Chmod(const char* path, mode_t mode) = 0;
+  virtual int Lchown(const char* path, uid_t uid, gid_t gid) = 0;
   virtual int Rmdir(const char* path) = 0;
   virtual int Unlink(const char* path) = 0;
   virtual int Rename(const char* from, const char* to) = 0;

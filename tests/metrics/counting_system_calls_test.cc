@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <unistd.h>
 
 #include <functional>
 #include <set>
@@ -40,6 +41,8 @@ TEST(CountingSystemCallsTest, EachCallIsCountedOnceAndPassedOn) {
   const std::vector<std::pair<std::pair<FileOperation, Call>, std::function<void()>>> steps = {
       {{FileOperation::kMkdir, Call::kMkdir}, [&] { ok(calls.Mkdir(directory.c_str(), 0700)); }},
       {{FileOperation::kChmod, Call::kChmod}, [&] { ok(calls.Chmod(directory.c_str(), 0755)); }},
+      {{FileOperation::kLchown, Call::kLchown},
+       [&] { ok(calls.Lchown(directory.c_str(), -1, getegid())); }},
       {{FileOperation::kOpen, Call::kOpen},
        [&] { ok(fd = calls.Open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600)); }},
       {{FileOperation::kPwrite, Call::kPwrite}, [&] { EXPECT_EQ(calls.Pwrite(fd, "y", 1, 0), 1); }},

@@ -2,6 +2,7 @@
 // no descriptor is lost.
 #include <errno.h>
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <functional>
 #include <iostream>
@@ -100,6 +101,10 @@ std::vector<Case> Cases() {
       {"SetMode", Call::kChmod, "set mode of DIR/file: ",
        [](SystemCalls* calls, const std::string& dir) {
          return SetMode(calls, dir + "/file", 0600);
+       }},
+      {"SetGroup", Call::kLchown, "set group of DIR/file: ",
+       [](SystemCalls* calls, const std::string& dir) {
+         return SetGroup(calls, dir + "/file", getegid());
        }},
       {"RemoveFile", Call::kUnlink, "remove DIR/file: ",
        [](SystemCalls* calls, const std::string& dir) { return RemoveFile(calls, dir + "/file"); }},

@@ -248,6 +248,9 @@ int FaultySystemCalls::Mkdir(const char* path, mode_t mode) {
 int FaultySystemCalls::Chmod(const char* path, mode_t mode) {
   return Pass(Call::kChmod, path, "", [&] { return below_->Chmod(path, mode); });
 }
+int FaultySystemCalls::Lchown(const char* path, uid_t uid, gid_t gid) {
+  return Pass(Call::kLchown, path, "", [&] { return below_->Lchown(path, uid, gid); });
+}
 int FaultySystemCalls::Rmdir(const char* path) {
   return Pass(Call::kRmdir, path, "", [&] { return below_->Rmdir(path); });
 }

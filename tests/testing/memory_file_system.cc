@@ -344,6 +344,15 @@ int MemoryClient::Chmod(const char* path, mode_t mode) {
   return 0;
 }
 
+int MemoryClient::Lchown(const char* path, uid_t uid, gid_t gid) {
+  absl::MutexLock lock(&system_->mutex_);
+  InodePtr inode;
+  if (const int found = Look(path, &inode); found != 0) return found;
+  if (uid != static_cast<uid_t>(-1)) inode->uid = uid;
+  if (gid != static_cast<gid_t>(-1)) inode->gid = gid;
+  return 0;
+}
+
 int MemoryClient::RemoveName(const InodePtr& parent, const std::string& name, bool directory) {
   const auto found = parent->entries.find(name);
   if (found == parent->entries.end()) return -ENOENT;
