@@ -32,6 +32,7 @@ bool IsReasonOfReply(int32_t reason) {
     case ErrorInfo::NOT_STARTED:
     case ErrorInfo::DEADLINE:
     case ErrorInfo::CANCELLED:
+    case ErrorInfo::PERMISSION_DENIED:
       return true;
     default:
       return false;

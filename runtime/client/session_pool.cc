@@ -27,6 +27,8 @@ constexpr os::Nanos kTouchAfter = 20 * kMillisecond;
 // How often to look for further servers while one serves.
 constexpr os::Nanos kRescanLocal = 1000 * kMillisecond;
 constexpr os::Nanos kRescanNetwork = 5000 * kMillisecond;
+// How often a client in a group's spool looks for what its user's dead processes left.
+constexpr os::Nanos kCollectionInterval = 60000 * kMillisecond;
 constexpr absl::Duration kUsualAckTimeout = absl::Seconds(20);
 constexpr int kMaxIoThreads = 8;
 
@@ -392,6 +394,10 @@ os::Nanos SessionPool::Step() {
     next = std::min(next, session->Housekeep(buffer_.get()));
   }
   DropUnusable();
+  if (collector_ != nullptr && !used.empty() && env_.clock->Now() >= next_collection_) {
+    collector_->CollectOwn();
+    next_collection_ = env_.clock->Now() + kCollectionInterval;
+  }
   return next;
 }
 
@@ -438,6 +444,9 @@ void SessionPool::Scan(os::Nanos now, const Methods& wanted, const Methods& miss
     if (spool.ok()) {
       spool_ = *std::move(spool);
       servers_ = std::make_unique<spool::ServerList>(spool_);
+      if (spool_->group().has_value() && spool_->owner() != geteuid()) {
+        collector_ = std::make_unique<spool::Collector>(spool_);
+      }
       if (spool_->network()) {
         const int threads = std::clamp(options_.max_servers, 1, kMaxIoThreads);
         flushers_ = std::make_unique<link::FlusherThreads>(threads);
@@ -597,8 +606,8 @@ void SessionPool::Connect(const spool::ServerEntry& server,
   }
   pending->directory = *std::move(directory);
   if (pending->directory->doorbell() != nullptr) {
-    auto bell = wait::Doorbell::Attach(env_.calls, pending->directory->paths().server_doorbell,
-                                       server.record->process().uid());
+    auto bell =
+        wait::Doorbell::Attach(env_.calls, pending->directory->paths().server_doorbell, server.uid);
     if (bell.ok()) pending->server_bell = *std::move(bell);
   }
   if (const absl::Status published = pending->directory->Publish(); !published.ok()) {
@@ -624,9 +633,16 @@ bool SessionPool::LookAt(Pending* pending, os::Nanos now) {
     spool_->Touch(paths.inbox);
     pending->touch_at = os::kNever;
   }
-  auto verdict = spool::LookForVerdict(*spool_, paths.verdict, pending->directory->id());
+  auto verdict = spool::LookForVerdict(*spool_, paths.verdict, pending->directory->id(),
+                                       pending->directory->parties());
   const bool dead =
       env_.host->Look(spool::ToProcessId(pending->server.record->process())) == os::Liveness::kDead;
+  if (absl::IsPermissionDenied(verdict.status())) {
+    // Another member of the group is in the way, and can do no more than that.
+    Fail(spool::WithReason(verdict.status(), ErrorInfo::SPOOL_UNUSABLE));
+    GiveBack(pending, now);
+    return true;
+  }
   if (!verdict.ok()) {
     if (!dead && now < pending->withdraw_at) {
       const bool network = spool_->network();
@@ -652,16 +668,25 @@ bool SessionPool::LookAt(Pending* pending, os::Nanos now) {
     }
     Fail(adopted);
   } else if (verdict.ok() && verdict->verdict() == spool::VerdictRecord::REFUSED) {
-    const ErrorInfo::Reason reason = verdict->reason() == ErrorInfo::VERSION_MISMATCH
-                                         ? ErrorInfo::VERSION_MISMATCH
-                                         : ErrorInfo::SPOOL_UNUSABLE;
-    Fail(spool::WithReason(
-        absl::FailedPreconditionError(absl::StrCat("the server ", pending->server.directory,
-                                                   " refused the session: ", verdict->detail())),
-        reason));
+    OnRefused(*pending, *verdict);
   }
   GiveBack(pending, now);
   return true;
+}
+
+void SessionPool::OnRefused(const Pending& pending, const spool::VerdictRecord& verdict) {
+  const std::string message = absl::StrCat("the server ", pending.server.directory,
+                                           " refused the session: ", verdict.detail());
+  if (verdict.reason() == ErrorInfo::PERMISSION_DENIED) {
+    // Another one may allow what this one does not.
+    if (pending_.size() > 1) return;
+    Fail(spool::WithReason(absl::PermissionDeniedError(message), ErrorInfo::PERMISSION_DENIED));
+    return;
+  }
+  Fail(spool::WithReason(absl::FailedPreconditionError(message),
+                         verdict.reason() == ErrorInfo::VERSION_MISMATCH
+                             ? ErrorInfo::VERSION_MISMATCH
+                             : ErrorInfo::SPOOL_UNUSABLE));
 }
 
 void SessionPool::GiveBack(Pending* pending, os::Nanos now) {
@@ -673,9 +698,9 @@ void SessionPool::GiveBack(Pending* pending, os::Nanos now) {
 
 absl::Status SessionPool::Adopt(Pending* pending, const spool::VerdictRecord& verdict) {
   const spool::SessionPaths& paths = pending->directory->paths();
-  auto reader = log::LogReader::Open(
-      env_.calls, paths.responses, pending->directory->id(), log::Direction::kResponses,
-      pending->server.record->process().uid(), spool_->access(), buffer_.get());
+  auto reader = log::LogReader::Open(env_.calls, paths.responses, pending->directory->id(),
+                                     log::Direction::kResponses, pending->server.uid,
+                                     spool_->access(), buffer_.get());
   if (!reader.ok()) {
     if (absl::IsNotFound(reader.status()) || os::IsStale(reader.status())) {
       if (spool_->network()) {

@@ -19,6 +19,7 @@
 #include "spoolrpc/client/server_schema.h"
 #include "spoolrpc/link/io_threads.h"
 #include "spoolrpc/rpc/method_info.h"
+#include "spoolrpc/spool/collector.h"
 #include "spoolrpc/spool/server_list.h"
 #include "spoolrpc/spool/session_directory.h"
 
@@ -135,6 +136,8 @@ class SessionPool {
   // True if the session is no longer pending.
   bool LookAt(Pending* pending, os::Nanos now);
   absl::Status Adopt(Pending* pending, const spool::VerdictRecord& verdict);
+  void OnRefused(const Pending& pending, const spool::VerdictRecord& verdict)
+      ABSL_LOCKS_EXCLUDED(mu_);
   void GiveBack(Pending* pending, os::Nanos now);
   void DropUnusable() ABSL_LOCKS_EXCLUDED(mu_);
   void EmptyGraves();
@@ -176,6 +179,9 @@ class SessionPool {
   int wake_fd_ = -1;
   std::shared_ptr<const spool::Spool> spool_;
   std::unique_ptr<spool::ServerList> servers_;
+  // Null: servers see to it.
+  std::unique_ptr<spool::Collector> collector_;
+  os::Nanos next_collection_ = 0;
   std::map<std::string, std::shared_ptr<const ServerSchema>> schemas_;  // by server id
   std::unique_ptr<link::FlusherThreads> flushers_;
   std::shared_ptr<link::PollerThreads> pollers_;

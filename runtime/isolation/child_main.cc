@@ -106,6 +106,7 @@ class ChildCall final : public ServerStream, public BatchContext {
       ContextAccess access(contexts_.back().get());
       access.set_method(entry_.info->full_name);
       access.set_peer(item.peer());
+      access.set_peer_identity({item.peer_uid(), item.peer_gid()});
       access.set_client_metadata(rpc::DecodeMetadata(item.client_metadata()));
       if (item.has_timeout_ns()) {
         access.set_deadline(absl::Now() + absl::Nanoseconds(item.timeout_ns()));

@@ -227,6 +227,8 @@ class IsolatedHandler final : public MethodHandler {
       CallItem* const item = start->add_items();
       rpc::EncodeMetadata(contexts[i]->client_metadata(), item->mutable_client_metadata());
       item->set_peer(contexts[i]->peer());
+      item->set_peer_uid(contexts[i]->peer_identity().uid);
+      item->set_peer_gid(contexts[i]->peer_identity().gid);
       if (contexts[i]->deadline() != absl::InfiniteFuture()) {
         item->set_timeout_ns(absl::ToInt64Nanoseconds(contexts[i]->deadline() - absl::Now()));
       }

@@ -18,6 +18,7 @@ class ContextAccess {
 
   void set_method(const std::string& method) { context_->method_ = method; }
   void set_peer(const std::string& peer) { context_->peer_ = peer; }
+  void set_peer_identity(const PeerIdentity& peer) { context_->peer_identity_ = peer; }
   void set_client_metadata(Metadata metadata) { context_->client_metadata_ = std::move(metadata); }
   void set_deadline(absl::Time deadline) { context_->deadline_ = deadline; }
   void set_cancel(std::function<void()> cancel) { context_->cancel_ = std::move(cancel); }

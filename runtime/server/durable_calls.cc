@@ -462,6 +462,19 @@ void DurableCalls::Dispatch(const std::shared_ptr<DurableCall>& session,
   wire::CallHeader header = record.header();
   const auto request = store_.ReadRequest(record.ticket(), options_.max_request_size);
   absl::Status failed = request.status();
+  const PeerIdentity caller_id =
+      request.ok() ? PeerIdentity{request->uid, request->gid} : PeerIdentity{};
+  if (failed.ok() && options_.policy != nullptr) {
+    // Of the file whose bytes were read: the name may be another user's by now.
+    const absl::Status allowed = CheckPolicy(*options_.policy, caller_id);
+    if (!allowed.ok()) {
+      session->Refuse(absl::PermissionDeniedError(absl::StrCat(
+                          "the durable call ", spool::IdName(record.ticket()), ": belongs to uid ",
+                          caller_id.uid, ", ", allowed.message())),
+                      ErrorInfo::PERMISSION_DENIED);
+      return;
+    }
+  }
   if (failed.ok()) failed = SetTimeout(record, &header);
   if (absl::IsResourceExhausted(failed)) {
     session->Refuse(failed, ErrorInfo::MESSAGE_TOO_LARGE);
@@ -479,10 +492,11 @@ void DurableCalls::Dispatch(const std::shared_ptr<DurableCall>& session,
   const spool::ProcessIdentity& caller = record.process();
   const std::string peer = absl::StrCat("spool:", options_.spool->root(), "#", spool::kDurable, "/",
                                         spool::IdName(record.ticket()), " ", caller.host(), ":",
-                                        caller.pid(), " uid ", caller.uid());
-  auto call = std::make_shared<ServerCall>(session, /*id=*/1, method, header, peer,
+                                        caller.pid(), " uid ", caller_id.uid);
+  auto call = std::make_shared<ServerCall>(session, /*id=*/1, method, header, Peer{peer, caller_id},
                                            options_.env.clock->Now());
-  if (absl::Status parsed = call->ParseRequest(*request, /*compressed=*/false); !parsed.ok()) {
+  if (absl::Status parsed = call->ParseRequest(request->bytes, /*compressed=*/false);
+      !parsed.ok()) {
     session->Refuse(parsed, ErrorInfo::BAD_MESSAGE);
     return;
   }

@@ -16,6 +16,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "spoolrpc/os/environment.h"
+#include "spoolrpc/server/auth_policy.h"
 #include "spoolrpc/server/durable_call.h"
 #include "spoolrpc/server/method_table.h"
 #include "spoolrpc/server/server_session.h"
@@ -33,7 +34,9 @@ struct DurableCallsOptions {
   std::string server_id;
   const MethodTable* methods = nullptr;
   SessionHost* host = nullptr;
-  // Must outlive it.
+  // Whose calls are taken. Null: everybody's.
+  const AuthPolicy* policy = nullptr;
+  // Must outlive it, as the policy must.
   const spool::ServerLease* lease = nullptr;
   // Set on the spool by this server when it starts.
   std::optional<spool::RetentionRecord> retention;

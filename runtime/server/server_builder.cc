@@ -9,6 +9,7 @@
 #include "spoolrpc/metrics/registry.h"
 #include "spoolrpc/metrics/textfile_writer.h"
 #include "spoolrpc/os/error.h"
+#include "spoolrpc/os/users.h"
 #include "spoolrpc/server/failure_log.h"
 #include "spoolrpc/server/isolated_methods.h"
 #include "spoolrpc/server/method_table.h"
@@ -25,6 +26,21 @@ ServerBuilder& ServerBuilder::AddSpool(absl::string_view address) {
 
 ServerBuilder& ServerBuilder::RegisterService(Service* service) {
   services_.push_back(service);
+  return *this;
+}
+
+ServerBuilder& ServerBuilder::set_group(absl::string_view group) {
+  group_ = std::string(group);
+  return *this;
+}
+
+ServerBuilder& ServerBuilder::set_server_uids(std::vector<uint32_t> uids) {
+  server_uids_ = std::move(uids);
+  return *this;
+}
+
+ServerBuilder& ServerBuilder::set_auth_policy(AuthPolicy policy) {
+  auth_policy_ = std::move(policy);
   return *this;
 }
 
@@ -204,6 +220,21 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
         "ServerBuilder: set_durable_retention: max_age must be positive; absl::InfiniteDuration() "
         "is for ever");
   }
+  spool::SpoolAccess access;
+  if (group_.has_value()) {
+    const auto gid = os::ResolveGroup(*group_);
+    if (!gid.ok()) return os::Annotate(gid.status(), "ServerBuilder: set_group()");
+    access.group = *gid;
+  }
+  if (server_uids_.has_value()) {
+    for (const uint32_t uid : *server_uids_) {
+      if (os::IsNobody(uid)) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("ServerBuilder: set_server_uids(): ", uid, " is nobody's"));
+      }
+    }
+    access.server_uids = server_uids_;
+  }
   auto server = std::unique_ptr<Server>(new Server);
   const int workers = workers_ > 0 ? workers_ : std::max(2, environment_.host->Cpus());
   // How many processes an isolated method may have, and how many threads wait for these.
@@ -284,6 +315,8 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
     if (server->calls_ != nullptr) options.env.calls = server->calls_.get();
     options.metrics = *metrics;
     options.path = path;
+    options.access = access;
+    options.policy = auth_policy_;
     options.transport = transport_;
     options.methods = server->methods_.get();
     options.log = server->logs_.back().get();

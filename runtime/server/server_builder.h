@@ -2,6 +2,7 @@
 #ifndef SPOOLRPC_SERVER_SERVER_BUILDER_H_
 #define SPOOLRPC_SERVER_SERVER_BUILDER_H_
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +14,7 @@
 #include "absl/time/time.h"
 #include "spoolrpc/os/environment.h"
 #include "spoolrpc/rpc/log_sink.h"
+#include "spoolrpc/server/auth_policy.h"
 #include "spoolrpc/server/server.h"
 #include "spoolrpc/server/server_interceptor.h"
 #include "spoolrpc/server/service.h"
@@ -33,6 +35,18 @@ class ServerBuilder {
   ServerBuilder& AddSpool(absl::string_view address);
   // `service` must outlive the server.
   ServerBuilder& RegisterService(Service* service);
+
+  // Shares the spools with a group, given by its name or number: its members may call, and read
+  // each other's calls (mode 3770; docs/security.md). The server's user must be a member himself,
+  // and the spool's owner; the spool stays shared. Without it a spool is made for its owner alone,
+  // and one that is there is served as it is.
+  ServerBuilder& set_group(absl::string_view group);
+  // Sets on its spools, for clients that open them from then on, which users may serve them beside
+  // the owner and root; clients refuse the servers of others. Without it: as it was set last. For
+  // the spool's owner, and of use in a group's spool.
+  ServerBuilder& set_server_uids(std::vector<uint32_t> uids);
+  // Whose calls are taken, of all whom the spool's modes let in. Default: everybody's.
+  ServerBuilder& set_auth_policy(AuthPolicy policy);
 
   // How many handlers may run at once; 1 serializes. Default: the number of CPUs, at least 2.
   ServerBuilder& set_workers(int workers);
@@ -99,6 +113,9 @@ class ServerBuilder {
                                                   Server* server) const;
 
   std::vector<std::string> addresses_;
+  std::optional<std::string> group_;
+  std::optional<std::vector<uint32_t>> server_uids_;
+  AuthPolicy auth_policy_;
   std::vector<Service*> services_;
   std::vector<std::shared_ptr<ServerInterceptorFactory>> interceptors_;
   int workers_ = 0;

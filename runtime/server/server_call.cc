@@ -13,7 +13,7 @@
 
 namespace spoolrpc::server {
 ServerCall::ServerCall(std::shared_ptr<CallSession> session, uint64_t id, MethodEntry* method,
-                       const wire::CallHeader& header, const std::string& peer, os::Nanos arrived)
+                       const wire::CallHeader& header, const Peer& peer, os::Nanos arrived)
     : session_(std::move(session)),
       id_(id),
       method_(method),
@@ -29,7 +29,8 @@ ServerCall::ServerCall(std::shared_ptr<CallSession> session, uint64_t id, Method
   }
   context_.cancel_ = [this] { Cancel(); };
   context_.method_ = method->info().full_name;
-  context_.peer_ = peer;
+  context_.peer_ = peer.name;
+  context_.peer_identity_ = peer.identity;
   if (header.metadata_size() > 0)
     context_.client_metadata_ = rpc::DecodeMetadata(header.metadata());
 }

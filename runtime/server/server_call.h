@@ -28,12 +28,18 @@
 namespace spoolrpc::server {
 
 // Shared by the session, which may cancel it, and whoever runs it. Thread-safe.
+// Who calls.
+struct Peer {
+  std::string name;  // for people
+  PeerIdentity identity;
+};
+
 class ServerCall final : public ServerStream,
                          public AsyncServerCall,
                          public std::enable_shared_from_this<ServerCall> {
  public:
   ServerCall(std::shared_ptr<CallSession> session, uint64_t id, MethodEntry* method,
-             const wire::CallHeader& header, const std::string& peer, os::Nanos arrived);
+             const wire::CallHeader& header, const Peer& peer, os::Nanos arrived);
   ~ServerCall() override;
 
   const std::shared_ptr<CallSession>& session() const { return session_; }

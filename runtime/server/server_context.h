@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "spoolrpc/rpc/metadata.h"
 #include "spoolrpc/rpc/method_info.h"
+#include "spoolrpc/server/peer_identity.h"
 
 namespace spoolrpc {
 
@@ -31,9 +32,11 @@ class ServerContext {
 
   // "/package.Service/Method".
   const std::string& method() const { return method_; }
-  // Who calls, as "spool:/path#SESSION HOST:PID uid UID". The uid is that of the session's files,
-  // by the kernel's word; host and pid are what the client says.
+  // Who calls, as "spool:/path#SESSION HOST:PID uid UID", for people. The uid is that of the files
+  // in which the call came; host and pid are what the client says.
   const std::string& peer() const { return peer_; }
+  // The same for programs: whose files they are, by the kernel's word.
+  const PeerIdentity& peer_identity() const { return peer_identity_; }
   const Metadata& client_metadata() const { return client_metadata_; }
 
   // Until when the caller waits, by this host's clock; absl::InfiniteFuture() if there is no
@@ -84,6 +87,7 @@ class ServerContext {
 
   std::string method_;
   std::string peer_;
+  PeerIdentity peer_identity_;
   Metadata client_metadata_;
   Metadata initial_metadata_;
   Metadata trailing_metadata_;

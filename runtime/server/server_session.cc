@@ -41,8 +41,9 @@ ServerSession::ServerSession(ServerSessionOptions options)
       methods_(options.methods),
       id_(options.accepted->record.session_id()),
       client_(spool::ToProcessId(options.accepted->record.process())),
-      peer_(absl::StrCat("spool:", options.spool_path, "#", spool::IdName(id_), " ", client_.host,
-                         ":", client_.pid, " uid ", client_.uid)),
+      peer_{absl::StrCat("spool:", options.spool_path, "#", spool::IdName(id_), " ", client_.host,
+                         ":", client_.pid, " uid ", options.accepted->uid),
+            {options.accepted->uid, options.accepted->gid}},
       slot_(options.slot),
       term_(options.term),
       client_term_(std::clamp<uint64_t>(options.accepted->record.lease_term_ns(), 100000000,
@@ -197,18 +198,18 @@ int ServerSession::PollOnce(bool force, bool inline_allowed, log::AlignedBuffer*
       End(wire::Goodbye::CLOSED, "", /*client_gone=*/false);
       break;
     case link::PollResult::End::kLeaseExpired:
-      host_->Warn(absl::StrCat("session ", peer_, ": ", result.status.message()));
+      host_->Warn(absl::StrCat("session ", peer_.name, ": ", result.status.message()));
       End(wire::Goodbye::EXPIRED, std::string(result.status.message()),
           env_.host->Look(client_) == os::Liveness::kDead);
       break;
     case link::PollResult::End::kCorrupt:
-      host_->Warn(absl::StrCat("session ", peer_, ": ", result.status.ToString()));
+      host_->Warn(absl::StrCat("session ", peer_.name, ": ", result.status.ToString()));
       End(wire::Goodbye::CORRUPT, std::string(result.status.message()), false);
       break;
     case link::PollResult::End::kFailed: {
       const bool gone = absl::IsNotFound(result.status);
       if (gone) client_closed_ = true;
-      if (!gone) host_->Warn(absl::StrCat("session ", peer_, ": ", result.status.ToString()));
+      if (!gone) host_->Warn(absl::StrCat("session ", peer_.name, ": ", result.status.ToString()));
       End(wire::Goodbye::PROTOCOL_ERROR, std::string(result.status.message()), gone);
       break;
     }
@@ -648,7 +649,7 @@ void ServerSession::Acknowledge(const std::shared_ptr<ServerCall>& call) {
 
 void ServerSession::Flush() {
   if (const absl::Status s = link_->Flush(); !s.ok() && !ended()) {
-    host_->Warn(absl::StrCat("session ", peer_, ": ", s.ToString()));
+    host_->Warn(absl::StrCat("session ", peer_.name, ": ", s.ToString()));
     End(wire::Goodbye::CLOSED, std::string(s.message()), false);
   }
 }

@@ -76,7 +76,7 @@ class ServerSession final : public link::Pollable,
   const std::string& id() const { return id_; }
   uint32_t slot() const { return slot_; }
   const os::ProcessId& client() const { return client_; }
-  const std::string& peer() const { return peer_; }
+  const std::string& peer() const { return peer_.name; }
   SessionHost* host() const override { return host_; }
   const os::Clock* clock() const override { return env_.clock; }
   size_t max_request_size() const override { return max_request_size_; }
@@ -165,7 +165,7 @@ class ServerSession final : public link::Pollable,
   const MethodTable* const methods_;
   const std::string id_;
   const os::ProcessId client_;
-  const std::string peer_;
+  const Peer peer_;
   const uint32_t slot_;
   const os::Nanos term_;
   const os::Nanos client_term_;

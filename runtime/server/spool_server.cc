@@ -23,6 +23,9 @@ constexpr os::Nanos kTouchAfter = 20 * kMillisecond;
 constexpr os::Nanos kGoodbyeTime = 3000 * kMillisecond;
 // How long a refused client may take to read why.
 constexpr os::Nanos kRefusalTime = 60000 * kMillisecond;
+// How often the server looks whether an ended session's client has removed its half.
+constexpr os::Nanos kShortestGravesInterval = 20 * kMillisecond;
+constexpr os::Nanos kLongestGravesInterval = 2000 * kMillisecond;
 constexpr int kIoThreads = 4;
 constexpr absl::Duration kDrainGoodbyeTime = absl::Seconds(2);
 // How long a server that shuts down waits for clients to make room for replies.
@@ -45,7 +48,7 @@ absl::Status SpoolServer::Begin() {
   if (absl::Status s = AddServices(*options_.methods, &record); !s.ok()) return s;
   std::vector<std::string> names;
   for (const auto& service : record.services()) names.push_back(service.name());
-  auto spool = spool::Spool::OpenOrCreate(env_, options_.path, options_.transport);
+  auto spool = spool::Spool::OpenOrCreate(env_, options_.path, options_.transport, options_.access);
   if (!spool.ok()) return spool.status();
   spool_ = *std::move(spool);
   started_ = env_.clock->Now();
@@ -100,6 +103,7 @@ absl::Status SpoolServer::Begin() {
   durable.server_id = directory_->id();
   durable.methods = options_.methods;
   durable.host = this;
+  durable.policy = &options_.policy;
   durable.lease = &lease_;
   durable.retention = options_.retention;
   durable.room = DurableRoom();
@@ -186,8 +190,8 @@ void SpoolServer::Housekeep() {
 
 void SpoolServer::SleepUntil(os::Nanos when) {
   for (const auto& [directory, at] : touches_) when = std::min(when, at);
-  if (!ended_since_.empty() || !graves_.empty())
-    when = std::min(when, env_.clock->Now() + 20 * kMillisecond);
+  if (!ended_since_.empty()) when = std::min(when, env_.clock->Now() + kShortestGravesInterval);
+  if (!graves_.empty()) when = std::min(when, next_graves_);
   const os::Nanos wait = std::max<os::Nanos>(0, when - env_.clock->Now());
   pollfd fd = {epoll_fd_, POLLIN, 0};
   timespec timeout;
@@ -253,7 +257,12 @@ void SpoolServer::HousekeepOnce() {
   }
   RenewLeasesIfDue();
   RemoveEnded(now);
-  EmptyGraves(/*all=*/false);
+  // Only another user can remove what a client of his has left: that may take for ever.
+  if (now >= next_graves_) {
+    EmptyGraves(/*all=*/false);
+    next_graves_ = env_.clock->Now() + graves_interval_;
+    graves_interval_ = std::min(2 * graves_interval_, kLongestGravesInterval);
+  }
   for (auto it = forget_verdicts_.begin(); it != forget_verdicts_.end();) {
     RenewLeasesIfDue();
     // Kept as long as the client's half is there.
@@ -303,8 +312,11 @@ void SpoolServer::Accept(const std::string& id) {
     }
   }
   if (slot != spool::ServerDirectory::kNoSlot) directory_->doorbell()->ClearSlot(slot);
-  auto accepted =
-      directory_->Accept(id, slot, options_.log_capacity, options_.max_request_size, buffer_.get());
+  const auto admit = [this](uint32_t uid, uint32_t gid) {
+    return CheckPolicy(options_.policy, {uid, gid});
+  };
+  auto accepted = directory_->Accept(id, admit, slot, options_.log_capacity,
+                                     options_.max_request_size, buffer_.get());
   if (!accepted.ok()) {
     if (slot != spool::ServerDirectory::kNoSlot) {
       absl::MutexLock lock(&mu_);
@@ -402,6 +414,8 @@ void SpoolServer::Bury(const std::shared_ptr<ServerSession>& session) {
   }
   ended_since_.erase(id);
   graves_[id] = session;
+  graves_interval_ = kShortestGravesInterval;
+  next_graves_ = 0;
   session->Retire();
   if (pollers_ != nullptr) pollers_->Wake(session.get());
   options_.log->Log(LogLevel::kDebug, absl::StrCat("session ended: ", session->peer()));

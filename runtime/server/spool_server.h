@@ -16,6 +16,7 @@
 #include "absl/synchronization/notification.h"
 #include "spoolrpc/link/io_threads.h"
 #include "spoolrpc/metrics/registry.h"
+#include "spoolrpc/server/auth_policy.h"
 #include "spoolrpc/server/dispatcher.h"
 #include "spoolrpc/server/durable_calls.h"
 #include "spoolrpc/server/failure_log.h"
@@ -51,6 +52,8 @@ struct SpoolServerOptions {
   // Null: nothing is counted. Its methods are those that `methods` counts in.
   metrics::Registry* metrics = nullptr;
   std::optional<spool::RetentionRecord> retention;
+  spool::SpoolAccess access;
+  AuthPolicy policy;
 };
 
 // Thread-safe.
@@ -149,6 +152,9 @@ class SpoolServer final : public SessionHost {
   os::Nanos last_arrival_ = 0;
   os::Nanos next_lease_ = 0;
   os::Nanos next_collection_ = 0;
+  // When the graves are looked at next, and how long after the look before.
+  os::Nanos next_graves_ = 0;
+  os::Nanos graves_interval_ = 0;
 };
 
 }  // namespace spoolrpc::server

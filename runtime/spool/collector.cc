@@ -47,6 +47,8 @@ void Collector::CollectServers(const std::string& own_server_id) {
   for (const ServerEntry& server : *servers) {
     if (server.id == own_server_id) continue;
     if (server.liveness == os::Liveness::kAlive) continue;
+    // Another user's files are his to remove.
+    if (server.uid != geteuid() && geteuid() != 0) continue;
     if (server.liveness == os::Liveness::kDead ||
         Expired(server.id, Join(server.directory, kLease), server.record->lease_term_ns(),
                 kTermsOfServer)) {
@@ -68,6 +70,16 @@ void Collector::CollectServers(const std::string& own_server_id) {
   }
 }
 
+void Collector::RemoveIfClientIsDead(const std::string& id, const std::string& path,
+                                     const SessionRecord& record) {
+  const os::Liveness client = spool_->env().host->Look(ToProcessId(record.process()));
+  if (client == os::Liveness::kAlive) return;
+  if (client == os::Liveness::kDead ||
+      Expired(id, Join(path, kRequests), record.lease_term_ns(), kTermsOfIdleSession)) {
+    Remove(path);
+  }
+}
+
 void Collector::CollectSessions(const std::string& own_server_id, ServesFn serves) {
   os::SystemCalls* const calls = spool_->env().calls;
   const auto names = os::ListDirectory(calls, spool_->sessions());
@@ -78,7 +90,7 @@ void Collector::CollectSessions(const std::string& own_server_id, ServesFn serve
     const std::string path = Join(spool_->sessions(), name);
     const auto info = os::StatPath(calls, path);
     if (!info.ok() || info->type != os::FileInfo::Type::kDirectory ||
-        (info->uid != geteuid() && geteuid() != spool_->owner())) {
+        (info->uid != geteuid() && geteuid() != spool_->owner() && geteuid() != 0)) {
       continue;
     }
     SessionRecord record;
@@ -93,12 +105,7 @@ void Collector::CollectSessions(const std::string& own_server_id, ServesFn serve
                os::StatPath(calls, Join(spool_->server(record.server_id()), kRecord)).ok()) {
       continue;  // that server sees to it
     }
-    const os::Liveness client = spool_->env().host->Look(ToProcessId(record.process()));
-    if (client == os::Liveness::kAlive) continue;
-    if (client == os::Liveness::kDead ||
-        Expired(id, Join(path, kRequests), record.lease_term_ns(), kTermsOfIdleSession)) {
-      Remove(path);
-    }
+    RemoveIfClientIsDead(id, path, record);
   }
 }
 
@@ -142,6 +149,29 @@ void Collector::CollectTemporaries(const std::string& directory) {
       }
     }
   }
+}
+
+std::vector<std::string> Collector::CollectOwn() {
+  removed_.clear();
+  os::SystemCalls* const calls = spool_->env().calls;
+  const auto names = os::ListDirectory(calls, spool_->sessions());
+  if (!names.ok()) return {};
+  for (const std::string& name : *names) {
+    std::string id;
+    if (!ParseIdName(name, &id)) continue;
+    const std::string path = Join(spool_->sessions(), name);
+    const auto info = os::StatPath(calls, path);
+    if (!info.ok() || info->uid != geteuid()) continue;
+    SessionRecord record;
+    const absl::Status read =
+        ReadRecordOf(calls, Join(path, kRecord), RecordKind::kSession, geteuid(), &record);
+    if (absl::IsNotFound(read)) Remove(path);
+    if (read.ok()) RemoveIfClientIsDead(id, path, record);
+  }
+  for (const std::string& directory : {spool_->sessions(), spool_->durable()}) {
+    CollectTemporaries(directory);
+  }
+  return std::move(removed_);
 }
 
 std::vector<std::string> Collector::Collect(const std::string& own_server_id, ServesFn serves) {

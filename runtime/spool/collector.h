@@ -29,6 +29,9 @@ class Collector {
   // One look. Leaves the server `own_server_id` alone (empty: the caller is none), what it serves,
   // and the sessions of other servers as long as those are there. Returns what was removed (paths).
   std::vector<std::string> Collect(const std::string& own_server_id, ServesFn serves);
+  // For a client in a group's spool, where nobody but its own user and root can remove what it has
+  // left: removes the halves of sessions whose client was this user's and is dead.
+  std::vector<std::string> CollectOwn();
 
  private:
   struct Watched {
@@ -39,6 +42,8 @@ class Collector {
 
   // True when the lease at `path` has stood still for `terms` terms.
   bool Expired(const std::string& key, const std::string& path, uint64_t term_ns, int terms);
+  void RemoveIfClientIsDead(const std::string& id, const std::string& path,
+                            const SessionRecord& record);
   void CollectServers(const std::string& own_server_id);
   void CollectSessions(const std::string& own_server_id, ServesFn serves);
   void CollectVerdicts(const std::string& own_server_id, ServesFn serves);

@@ -10,10 +10,22 @@
 #include "absl/strings/str_cat.h"
 #include "spoolrpc/os/error.h"
 #include "spoolrpc/os/file.h"
+#include "spoolrpc/os/users.h"
 
 namespace spoolrpc::spool {
 
-absl::StatusOr<DurableFile> DurableFile::Open(const Spool& spool, const std::string& path) {
+namespace {
+
+bool MayHaveWritten(const Spool& spool, const DurableWriters& writers, uint32_t uid) {
+  if (os::IsNobody(uid)) return false;
+  if (!spool.group().has_value()) return uid == spool.owner() || uid == 0 || uid == geteuid();
+  return uid == writers.caller || (writers.servers && spool.MayServe(uid));
+}
+
+}  // namespace
+
+absl::StatusOr<DurableFile> DurableFile::Open(const Spool& spool, const std::string& path,
+                                              const DurableWriters& writers) {
   os::SystemCalls* const calls = spool.env().calls;
   auto file = os::OpenFile(calls, path, os::OpenOptions{});
   if (!file.ok()) {
@@ -29,11 +41,15 @@ absl::StatusOr<DurableFile> DurableFile::Open(const Spool& spool, const std::str
   if (info->type != os::FileInfo::Type::kFile) {
     return absl::DataLossError(absl::StrCat("read ", path, ": not a regular file"));
   }
-  if (info->uid != spool.owner() && info->uid != 0 && info->uid != geteuid()) {
+  if (!MayHaveWritten(spool, writers, info->uid)) {
     return absl::DataLossError(
         absl::StrCat("read ", path, ": belongs to uid ", info->uid, ", a stranger"));
   }
-  return DurableFile(*std::move(file), info->size);
+  if (!writers.servers && info->links != 1) {
+    return absl::DataLossError(
+        absl::StrCat("read ", path, ": it has ", info->links, " links, not 1"));
+  }
+  return DurableFile(*std::move(file), *info);
 }
 
 absl::StatusOr<std::string> DurableFile::Read(uint64_t offset, size_t count) const {
@@ -95,7 +111,9 @@ absl::StatusOr<bool> PublishName(const Spool& spool, const std::string& director
   const std::string temporary = spool.TemporaryPath(directory);
   const auto cleanup = absl::MakeCleanup([&] { os::RemoveFile(calls, temporary).IgnoreError(); });
   const bool flush = power_loss || spool.access().flushed_writes;
-  if (absl::Status s = os::WriteNewFile(calls, temporary, content, 0600, flush); !s.ok()) return s;
+  if (absl::Status s = os::WriteNewFile(calls, temporary, content, spool.file_mode(), flush);
+      !s.ok())
+    return s;
   const absl::Status linked = os::Link(calls, temporary, path);
   if (!linked.ok()) {
     if (spool.network()) {

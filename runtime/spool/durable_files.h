@@ -4,7 +4,11 @@
 #define SPOOLRPC_SPOOL_DURABLE_FILES_H_
 
 #include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -14,12 +18,24 @@
 
 namespace spoolrpc::spool {
 
-// A file that somebody else may have written, open and checked: a regular file of the spool's
-// owner, of root, or of this process's own user. Errors name the path: NOT_FOUND; DATA_LOSS for
+// Whose a file may be, in a group's spool. In an owner's it is its owner's, root's, or this
+// process's own user's.
+struct DurableWriters {
+  std::optional<uint32_t> caller;  // he, to whom the call's directory belongs
+  bool servers = true;             // and those who may serve the spool
+};
+
+// A file that somebody else may have written, open and checked: a regular file of one of those, and
+// with one link if only the caller may write it. Errors name the path: NOT_FOUND; DATA_LOSS for
 // whatever else should not be there.
 class DurableFile {
  public:
-  static absl::StatusOr<DurableFile> Open(const Spool& spool, const std::string& path);
+  static absl::StatusOr<DurableFile> Open(const Spool& spool, const std::string& path,
+                                          const DurableWriters& writers);
+
+  // Whose it is, and its group.
+  uint32_t uid() const { return uid_; }
+  uint32_t gid() const { return gid_; }
 
   // The record at the file's beginning, without a body.
   absl::Status ReadRecord(RecordKind kind, google::protobuf::Message* message);
@@ -29,12 +45,14 @@ class DurableFile {
   absl::Status ReadBody(RecordKind kind, const Body& body, size_t limit, std::string* bytes);
 
  private:
-  DurableFile(std::unique_ptr<os::File> file, uint64_t size)
-      : file_(std::move(file)), size_(size) {}
+  DurableFile(std::unique_ptr<os::File> file, const os::FileInfo& info)
+      : file_(std::move(file)), size_(info.size), uid_(info.uid), gid_(info.gid) {}
   absl::StatusOr<std::string> Read(uint64_t offset, size_t count) const;
 
   std::unique_ptr<os::File> file_;
   uint64_t size_;
+  uint32_t uid_;
+  uint32_t gid_;
   uint64_t front_ = 0;
 };
 

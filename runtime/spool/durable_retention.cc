@@ -26,7 +26,7 @@ RetentionRecord DefaultRetention() {
 }
 
 absl::StatusOr<RetentionRecord> ReadRetention(const Spool& spool) {
-  auto file = DurableFile::Open(spool, Join(spool.durable(), kRetention));
+  auto file = DurableFile::Open(spool, Join(spool.durable(), kRetention), {});
   if (absl::IsNotFound(file.status())) return DefaultRetention();
   if (!file.ok()) return file.status();
   RetentionRecord record;
@@ -37,11 +37,12 @@ absl::StatusOr<RetentionRecord> ReadRetention(const Spool& spool) {
 absl::Status WriteRetention(const DurableStore& store, const RetentionRecord& retention) {
   const Spool& spool = store.spool();
   os::SystemCalls* const calls = spool.env().calls;
-  absl::Status made = os::MakeDirectory(calls, spool.durable(), 0700);
+  absl::Status made = spool.MakeSharedDirectory(spool.durable());
   if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
   const std::string temporary = spool.TemporaryPath(spool.durable());
   absl::Status status = os::WriteNewFile(
-      calls, temporary, EncodeRecord(RecordKind::kRetention, retention), 0600, /*flush=*/true);
+      calls, temporary, EncodeRecord(RecordKind::kRetention, retention), spool.file_mode(),
+      /*flush=*/true);
   if (status.ok()) status = os::Rename(calls, temporary, Join(spool.durable(), kRetention));
   if (!status.ok()) os::RemoveFile(calls, temporary).IgnoreError();
   return status;
@@ -56,7 +57,7 @@ bool DurableRetention::TimeOf(const std::string& ticket, bool finished, Times* t
   if (++looks_ > kMaxLooks) return false;
   const auto modified = store_->ModifiedTime(ticket, finished ? kReply : kCall);
   if (!modified.ok()) return false;
-  *times = {finished, *modified};
+  *times = {finished, *modified, store_->MayDelete(ticket)};
   times_[ticket] = *times;
   return true;
 }
@@ -109,6 +110,7 @@ absl::StatusOr<std::vector<std::string>> DurableRetention::Sweep(
     const Kind kind = kind_of(ticket);
     Times times;
     if (kind == Kind::kBusy || !TimeOf(ticket, kind == Kind::kFinished, &times)) continue;
+    if (!times.deletable) continue;
     const bool old = *now - times.modified > max_age;
     if (kind == Kind::kFinished ? old : old && MayGo(ticket, *now, max_age)) {
       Delete(ticket, &deleted);

@@ -45,6 +45,7 @@ class DurableRetention {
   struct Times {
     bool finished = false;
     int64_t modified = 0;
+    bool deletable = true;
   };
 
   // When the call got its reply, or was submitted. Asks the file system for at most kMaxLooks in a

@@ -1,5 +1,7 @@
 #include "spoolrpc/spool/durable_store.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "absl/cleanup/cleanup.h"
@@ -15,7 +17,6 @@
 namespace spoolrpc::spool {
 namespace {
 
-constexpr uint32_t kPrivate = 0700;
 // Nobody takes a call over so often.
 constexpr uint32_t kMaxClaims = 1000000;
 
@@ -44,8 +45,10 @@ absl::Status CheckTicket(const Record& record, const std::string& ticket, const 
 
 template <class Record>
 absl::StatusOr<Record> ReadOne(const Spool& spool, const std::string& path, RecordKind kind,
+                               const absl::StatusOr<DurableWriters>& writers,
                                const std::string& ticket) {
-  auto file = DurableFile::Open(spool, path);
+  if (!writers.ok()) return writers.status();
+  auto file = DurableFile::Open(spool, path, *writers);
   if (!file.ok()) return file.status();
   Record record;
   if (absl::Status s = file->ReadRecord(kind, &record); !s.ok()) return s;
@@ -53,17 +56,25 @@ absl::StatusOr<Record> ReadOne(const Spool& spool, const std::string& path, Reco
   return record;
 }
 
-// The same of a record with a body, which is read too if `body` is given.
+// The same of a record with a body, which is read too if `body` is given. `owner`, if it is given,
+// becomes whose the file is.
 template <class Record>
 absl::StatusOr<Record> ReadWithBody(const Spool& spool, const std::string& path, RecordKind kind,
-                                    const std::string& ticket, size_t limit, std::string* body) {
-  auto file = DurableFile::Open(spool, path);
+                                    const absl::StatusOr<DurableWriters>& writers,
+                                    const std::string& ticket, size_t limit, std::string* body,
+                                    DurableStore::Request* owner = nullptr) {
+  if (!writers.ok()) return writers.status();
+  auto file = DurableFile::Open(spool, path, *writers);
   if (!file.ok()) return file.status();
   Record record;
   if (absl::Status s = file->ReadFront(kind, &record); !s.ok()) return s;
   if (absl::Status s = CheckTicket(record, ticket, path); !s.ok()) return s;
   if (body != nullptr) {
     if (absl::Status s = file->ReadBody(kind, record.body(), limit, body); !s.ok()) return s;
+  }
+  if (owner != nullptr) {
+    owner->uid = file->uid();
+    owner->gid = file->gid();
   }
   return record;
 }
@@ -89,11 +100,10 @@ std::string DurableStore::NewTicket() const {
 }
 
 absl::Status DurableStore::MakeDurable(bool power_loss) const {
-  os::SystemCalls* const calls = spool_->env().calls;
-  absl::Status made = os::MakeDirectory(calls, spool_->durable(), kPrivate);
+  absl::Status made = spool_->MakeSharedDirectory(spool_->durable());
   if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
   // (Also where somebody else has made it: he need not have flushed it yet.)
-  return power_loss ? os::SyncDirectory(calls, spool_->root()) : absl::OkStatus();
+  return power_loss ? os::SyncDirectory(spool_->env().calls, spool_->root()) : absl::OkStatus();
 }
 
 absl::Status DurableStore::Submit(DurableCallRecord record, absl::string_view request,
@@ -116,8 +126,8 @@ absl::Status DurableStore::Submit(DurableCallRecord record, absl::string_view re
   if (absl::Status s = MakeDurable(power_loss); !s.ok()) return s;
   const std::string temporary = spool_->TemporaryPath(spool_->durable());
   auto cleanup = absl::MakeCleanup([&] { os::RemoveTree(calls, temporary).IgnoreError(); });
-  if (absl::Status s = os::MakeDirectory(calls, temporary, kPrivate); !s.ok()) return s;
-  if (absl::Status s = os::WriteNewFile(calls, Join(temporary, kCall), content, 0600,
+  if (absl::Status s = spool_->MakeSharedDirectory(temporary); !s.ok()) return s;
+  if (absl::Status s = os::WriteNewFile(calls, Join(temporary, kCall), content, spool_->file_mode(),
                                         power_loss || spool_->access().flushed_writes);
       !s.ok()) {
     return s;
@@ -174,32 +184,48 @@ absl::StatusOr<DurableStore::State> DurableStore::Look(const std::string& ticket
   return state;
 }
 
+absl::StatusOr<DurableWriters> DurableStore::WritersOf(const std::string& ticket,
+                                                       RecordKind kind) const {
+  DurableWriters writers;
+  writers.servers = kind != RecordKind::kDurableCall;
+  if (!spool_->group().has_value() || kind == RecordKind::kDurableClaim) return writers;
+  const auto info = os::StatPath(spool_->env().calls, spool_->durable_call(ticket));
+  if (!info.ok()) return info.status();
+  writers.caller = info->uid;
+  return writers;
+}
+
 absl::StatusOr<DurableCallRecord> DurableStore::ReadCall(const std::string& ticket) const {
   return ReadWithBody<DurableCallRecord>(*spool_, PathOf(ticket, kCall), RecordKind::kDurableCall,
-                                         ticket, 0, nullptr);
+                                         WritersOf(ticket, RecordKind::kDurableCall), ticket, 0,
+                                         nullptr);
 }
 
 absl::StatusOr<DurableClaimRecord> DurableStore::ReadClaim(const std::string& ticket,
                                                            uint32_t number) const {
   return ReadOne<DurableClaimRecord>(*spool_, PathOf(ticket, absl::StrCat(kClaim, number)),
-                                     RecordKind::kDurableClaim, ticket);
+                                     RecordKind::kDurableClaim,
+                                     WritersOf(ticket, RecordKind::kDurableClaim), ticket);
 }
 
 absl::StatusOr<DurableStartedRecord> DurableStore::ReadStarted(const std::string& ticket) const {
   return ReadOne<DurableStartedRecord>(*spool_, PathOf(ticket, kStarted),
-                                       RecordKind::kDurableStarted, ticket);
+                                       RecordKind::kDurableStarted,
+                                       WritersOf(ticket, RecordKind::kDurableStarted), ticket);
 }
 
 absl::StatusOr<DurableReplyRecord> DurableStore::ReadReply(const std::string& ticket) const {
-  return ReadWithBody<DurableReplyRecord>(*spool_, PathOf(ticket, kReply),
-                                          RecordKind::kDurableReply, ticket, 0, nullptr);
+  return ReadWithBody<DurableReplyRecord>(
+      *spool_, PathOf(ticket, kReply), RecordKind::kDurableReply,
+      WritersOf(ticket, RecordKind::kDurableReply), ticket, 0, nullptr);
 }
 
-absl::StatusOr<std::string> DurableStore::ReadRequest(const std::string& ticket,
-                                                      size_t limit) const {
-  std::string request;
+absl::StatusOr<DurableStore::Request> DurableStore::ReadRequest(const std::string& ticket,
+                                                                size_t limit) const {
+  Request request;
   const auto record = ReadWithBody<DurableCallRecord>(
-      *spool_, PathOf(ticket, kCall), RecordKind::kDurableCall, ticket, limit, &request);
+      *spool_, PathOf(ticket, kCall), RecordKind::kDurableCall,
+      WritersOf(ticket, RecordKind::kDurableCall), ticket, limit, &request.bytes, &request);
   if (!record.ok()) return record.status();
   return request;
 }
@@ -213,8 +239,9 @@ absl::StatusOr<DurableReplyRecord> DurableStore::Collect(const std::string& tick
     return absl::UnavailableError(
         absl::StrCat("the durable call at ", spool_->durable_call(ticket), " has no reply yet"));
   }
-  auto reply = ReadWithBody<DurableReplyRecord>(*spool_, PathOf(ticket, kReply),
-                                                RecordKind::kDurableReply, ticket, limit, body);
+  auto reply = ReadWithBody<DurableReplyRecord>(
+      *spool_, PathOf(ticket, kReply), RecordKind::kDurableReply,
+      WritersOf(ticket, RecordKind::kDurableReply), ticket, limit, body);
   // Whatever was read counts only if the call was still there then.
   const auto after = Look(ticket);
   if (!after.ok()) return after.status();
@@ -297,6 +324,11 @@ absl::StatusOr<DurableReplyRecord> DurableStore::Cancel(const std::string& ticke
   const auto state = Look(ticket);
   if (!state.ok()) return state.status();
   if (!state->call) return NoSuchCall(spool_->durable_call(ticket));
+  if (!MayDelete(ticket) && !spool_->MayServe(geteuid())) {
+    return absl::PermissionDeniedError(absl::StrCat("the durable call at ",
+                                                    spool_->durable_call(ticket),
+                                                    " is another user's: he may cancel it"));
+  }
   if (!state->reply) {
     bool power_loss = true;
     bool may_have_executed = true;
@@ -350,6 +382,12 @@ absl::Status DurableStore::Delete(const std::string& ticket) const {
 
 absl::Status DurableStore::RemoveRest(const std::string& ticket) const {
   return os::RemoveTree(spool_->env().calls, spool_->durable_call(ticket));
+}
+
+bool DurableStore::MayDelete(const std::string& ticket) const {
+  if (!spool_->group().has_value() || geteuid() == 0) return true;
+  const auto info = os::StatPath(spool_->env().calls, spool_->durable_call(ticket));
+  return info.ok() && info->uid == geteuid();
 }
 
 // ---------------------------------------------------------------- time, hints

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -68,8 +69,14 @@ class DurableStore {
   absl::StatusOr<DurableClaimRecord> ReadClaim(const std::string& ticket, uint32_t number) const;
   absl::StatusOr<DurableStartedRecord> ReadStarted(const std::string& ticket) const;
   absl::StatusOr<DurableReplyRecord> ReadReply(const std::string& ticket) const;
-  // The request, of at most `limit` bytes.
-  absl::StatusOr<std::string> ReadRequest(const std::string& ticket, size_t limit) const;
+  // A call's request, and whose its file is, with its group.
+  struct Request {
+    std::string bytes;
+    uint32_t uid;
+    uint32_t gid;
+  };
+  // A request of at most `limit` bytes.
+  absl::StatusOr<Request> ReadRequest(const std::string& ticket, size_t limit) const;
 
   // The reply that counts: read, and then the call was still there. NOT_FOUND: there is no such
   // call (any more); UNAVAILABLE: no reply yet. With `body` the message too.
@@ -91,7 +98,7 @@ class DurableStore {
   // --- Ending.
 
   // Makes CANCELLED the reply, unless there is one, and returns the reply that stands. NOT_FOUND:
-  // there is no such call.
+  // there is no such call. PERMISSION_DENIED: it is another user's.
   absl::StatusOr<DurableReplyRecord> Cancel(const std::string& ticket) const;
   // The second half of Cancel(), for whoever finds a `started` that names nobody.
   absl::StatusOr<bool> FinishCancel(const std::string& ticket, bool power_loss,
@@ -100,6 +107,8 @@ class DurableStore {
   absl::Status Delete(const std::string& ticket) const;
   // Of a call that is gone: what is left of it. An error: try again later.
   absl::Status RemoveRest(const std::string& ticket) const;
+  // Whether the call is this user's to delete, by the sticky bit of its directory.
+  bool MayDelete(const std::string& ticket) const;
 
   // --- Time, by the file server's clock: nanoseconds since the epoch.
   absl::StatusOr<int64_t> Now() const;
@@ -113,6 +122,8 @@ class DurableStore {
     return Join(spool_->durable_call(ticket), name);
   }
   absl::Status MakeDurable(bool power_loss) const;
+  // Whose files of that kind may be. A group's spool says by the directory whose the call is.
+  absl::StatusOr<DurableWriters> WritersOf(const std::string& ticket, RecordKind kind) const;
 
   const std::shared_ptr<const Spool> spool_;
 };

@@ -145,4 +145,38 @@ absl::Status ReadRecord(os::SystemCalls* calls, const std::string& path, RecordK
   return os::Annotate(DecodeRecord(*bytes, kind, message), path);
 }
 
+absl::Status ReadRecordIf(os::SystemCalls* calls, const std::string& path, RecordKind kind,
+                          absl::FunctionRef<absl::Status(const os::FileInfo&)> check,
+                          google::protobuf::Message* message) {
+  auto file = os::OpenFile(calls, path, os::OpenOptions{});
+  if (!file.ok()) return file.status();
+  // Of what was opened: the name may be another file's by now.
+  const auto info = (*file)->Stat();
+  if (!info.ok()) return info.status();
+  if (info->type != os::FileInfo::Type::kFile) {
+    return absl::FailedPreconditionError(absl::StrCat("read ", path, ": not a regular file"));
+  }
+  if (absl::Status s = check(*info); !s.ok()) return s;
+  if (info->size > kRecordHeaderSize + kMaxRecordSize) {
+    return absl::DataLossError(
+        absl::StrCat("read ", path, ": ", info->size, " bytes, more than a record may have"));
+  }
+  std::string bytes(info->size, '\0');
+  const auto got = (*file)->ReadAt(0, bytes.data(), bytes.size());
+  if (!got.ok()) return got.status();
+  bytes.resize(*got);
+  return os::Annotate(DecodeRecord(bytes, kind, message), path);
+}
+
+absl::Status ReadRecordOf(os::SystemCalls* calls, const std::string& path, RecordKind kind,
+                          uint32_t owner, google::protobuf::Message* message) {
+  const auto check = [&](const os::FileInfo& info) {
+    if (info.uid == owner && info.links == 1) return absl::OkStatus();
+    return absl::PermissionDeniedError(
+        absl::StrCat("read ", path, ": it has ", info.links, " links and belongs to uid ", info.uid,
+                     "; it must be uid ", owner, "'s own, with one"));
+  };
+  return ReadRecordIf(calls, path, kind, check, message);
+}
+
 }  // namespace spoolrpc::spool

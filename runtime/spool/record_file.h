@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "google/protobuf/message.h"
@@ -50,6 +51,15 @@ absl::StatusOr<RecordKind> PeekRecordKind(absl::string_view bytes);
 // DecodeRecord() of a whole file; errors name the path.
 absl::Status ReadRecord(os::SystemCalls* calls, const std::string& path, RecordKind kind,
                         google::protobuf::Message* message);
+
+// The same of a file that another user may have put there: it must be a regular one, and `check` is
+// asked about what was opened. Its error is returned as it is.
+absl::Status ReadRecordIf(os::SystemCalls* calls, const std::string& path, RecordKind kind,
+                          absl::FunctionRef<absl::Status(const os::FileInfo&)> check,
+                          google::protobuf::Message* message);
+// With this check: it has one link and belongs to `owner`. PERMISSION_DENIED if not.
+absl::Status ReadRecordOf(os::SystemCalls* calls, const std::string& path, RecordKind kind,
+                          uint32_t owner, google::protobuf::Message* message);
 
 }  // namespace spoolrpc::spool
 

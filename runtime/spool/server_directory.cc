@@ -9,14 +9,13 @@
 #include "spoolrpc/os/error.h"
 #include "spoolrpc/os/file.h"
 #include "spoolrpc/os/random.h"
+#include "spoolrpc/os/users.h"
 #include "spoolrpc/spool/reason.h"
 #include "spoolrpc/spool/record_file.h"
 #include "spoolrpc/spool/verdict.h"
 
 namespace spoolrpc::spool {
 namespace {
-
-constexpr uint32_t kPrivate = 0700;
 
 log::LogHead LeaseHead(const ServerRecord& record) {
   log::LogHead head;
@@ -49,24 +48,24 @@ absl::StatusOr<std::unique_ptr<ServerDirectory>> ServerDirectory::Publish(
   const std::string temporary = spool->TemporaryPath(spool->servers());
   const bool flush = spool->access().flushed_writes;
   const auto make = [&]() -> absl::Status {
-    if (absl::Status s = os::MakeDirectory(calls, temporary, kPrivate); !s.ok()) return s;
-    for (const char* name : {kInbox, kVerdicts, kSessions}) {
-      if (absl::Status s = os::MakeDirectory(calls, Join(temporary, name), kPrivate); !s.ok()) {
-        return s;
-      }
+    if (absl::Status s = spool->MakeDirectory(temporary); !s.ok()) return s;
+    for (const char* name : {kInbox, kVerdicts}) {
+      if (absl::Status s = spool->MakeSharedDirectory(Join(temporary, name)); !s.ok()) return s;
     }
-    if (absl::Status s =
-            log::CreateLogFile(calls, Join(temporary, kLease), LeaseHead(r), spool->access(), 0600);
+    if (absl::Status s = spool->MakeDirectory(Join(temporary, kSessions)); !s.ok()) return s;
+    if (absl::Status s = log::CreateLogFile(calls, Join(temporary, kLease), LeaseHead(r),
+                                            spool->access(), spool->file_mode());
         !s.ok()) {
       return s;
     }
     if (!spool->network()) {
+      // For this user's processes alone (Doorbell::Attach()), in a group's spool too.
       auto bell = wait::Doorbell::Create(calls, Join(temporary, kDoorbell),
                                          wait::Doorbell::kMaxSlots, 0600);
       if (bell.ok()) server->doorbell_ = *std::move(bell);
     }
     return os::WriteNewFile(calls, Join(temporary, kRecord), EncodeRecord(RecordKind::kServer, r),
-                            0600, flush);
+                            spool->file_mode(), flush);
   };
   absl::Status status = make();
   const std::string path = spool->server(r.server_id());
@@ -116,12 +115,33 @@ absl::StatusOr<std::vector<std::string>> ServerDirectory::ListInbox() {
   return ids;
 }
 
+absl::Status ServerDirectory::Admit(const std::string& half, const os::FileInfo& info,
+                                    AdmitFn admit) const {
+  absl::Status status;
+  if (os::IsNobody(info.uid)) {
+    status = absl::PermissionDeniedError(
+        "which stands for nobody: the server's host or the file server does not know whose it is; "
+        "mend the mapping of ids");
+  } else if (!spool_->group().has_value() && info.uid != geteuid()) {
+    status = absl::PermissionDeniedError(
+        absl::StrCat("and this spool serves uid ", geteuid(),
+                     " alone; its owner may share it with a group (ServerBuilder::set_group)"));
+  } else {
+    status = admit(info.uid, info.gid);
+  }
+  if (status.ok()) return status;
+  return WithReason(absl::PermissionDeniedError(absl::StrCat("session ", half, ": belongs to uid ",
+                                                             info.uid, ", ", status.message())),
+                    ErrorInfo::PERMISSION_DENIED);
+}
+
 absl::StatusOr<std::unique_ptr<AcceptedSession>> ServerDirectory::Inspect(
-    const std::string& session_id, log::AlignedBuffer* buffer) {
+    const std::string& session_id, AdmitFn admit, log::AlignedBuffer* buffer) {
   os::SystemCalls* const calls = spool_->env().calls;
   // (An aggregate: std::make_unique does not take its members.)
   auto session = std::unique_ptr<AcceptedSession>(  // NOLINT(modernize-make-unique)
-      new AcceptedSession{{}, SessionPaths(*spool_, session_id, id()), nullptr, nullptr, nullptr});
+      new AcceptedSession{
+          {}, 0, 0, SessionPaths(*spool_, session_id, id()), nullptr, nullptr, nullptr});
   const SessionPaths& paths = session->paths;
   const auto half = os::StatPath(calls, paths.client_half);
   if (!half.ok()) return half.status();
@@ -129,19 +149,11 @@ absl::StatusOr<std::unique_ptr<AcceptedSession>> ServerDirectory::Inspect(
     return absl::FailedPreconditionError(
         absl::StrCat("session ", paths.client_half, ": not a directory"));
   }
-  if (half->uid != geteuid()) {
-    return absl::PermissionDeniedError(absl::StrCat("session ", paths.client_half,
-                                                    ": belongs to uid ", half->uid,
-                                                    ", and this spool serves uid ", geteuid()));
-  }
-  const std::string record_path = Join(paths.client_half, kRecord);
-  const auto record_info = os::StatPath(calls, record_path);
-  if (!record_info.ok()) return record_info.status();
-  if (record_info->uid != half->uid || record_info->links != 1) {
-    return absl::PermissionDeniedError(
-        absl::StrCat("session record ", record_path, ": not the client's own file"));
-  }
-  if (absl::Status s = ReadRecord(calls, record_path, RecordKind::kSession, &session->record);
+  session->uid = half->uid;
+  session->gid = half->gid;
+  if (absl::Status s = Admit(paths.client_half, *half, admit); !s.ok()) return s;
+  if (absl::Status s = ReadRecordOf(calls, Join(paths.client_half, kRecord), RecordKind::kSession,
+                                    half->uid, &session->record);
       !s.ok()) {
     return s;
   }
@@ -178,14 +190,15 @@ absl::StatusOr<std::unique_ptr<AcceptedSession>> ServerDirectory::Inspect(
 absl::Status ServerDirectory::MakeHalf(uint64_t log_capacity, AcceptedSession* session) {
   os::SystemCalls* const calls = spool_->env().calls;
   const SessionPaths& paths = session->paths;
-  if (absl::Status s = os::MakeDirectory(calls, paths.server_half, kPrivate); !s.ok()) return s;
+  if (absl::Status s = spool_->MakeDirectory(paths.server_half); !s.ok()) return s;
   log::LogHead head;
   head.direction = log::Direction::kResponses;
   head.id = session->record.session_id();
   head.capacity = log_capacity;
   head.counter = 1;
   head.term_ns = record_.lease_term_ns();
-  if (absl::Status s = log::CreateLogFile(calls, paths.responses, head, spool_->access(), 0600);
+  if (absl::Status s =
+          log::CreateLogFile(calls, paths.responses, head, spool_->access(), spool_->file_mode());
       !s.ok()) {
     return s;
   }
@@ -205,7 +218,7 @@ absl::Status ServerDirectory::LookAgain(AcceptedSession* session, log::AlignedBu
   if (spool_->network()) os::ListDirectory(calls, spool_->sessions()).status().IgnoreError();
   auto requests =
       log::LogReader::Open(calls, session->paths.requests, session->record.session_id(),
-                           log::Direction::kRequests, geteuid(), spool_->access(), buffer);
+                           log::Direction::kRequests, session->uid, spool_->access(), buffer);
   if (!requests.ok()) {
     return absl::CancelledError(absl::StrCat("session ", session->paths.client_half,
                                              " is gone: ", requests.status().message()));
@@ -215,12 +228,12 @@ absl::Status ServerDirectory::LookAgain(AcceptedSession* session, log::AlignedBu
 }
 
 absl::StatusOr<std::unique_ptr<AcceptedSession>> ServerDirectory::Accept(
-    const std::string& session_id, uint32_t slot, uint64_t log_capacity, uint64_t max_request_size,
-    log::AlignedBuffer* buffer) {
+    const std::string& session_id, AdmitFn admit, uint32_t slot, uint64_t log_capacity,
+    uint64_t max_request_size, log::AlignedBuffer* buffer) {
   os::SystemCalls* const calls = spool_->env().calls;
   VerdictRecord verdict;
   verdict.set_session_id(session_id);
-  auto session = Inspect(session_id, buffer);
+  auto session = Inspect(session_id, admit, buffer);
   absl::Status status = session.status();
   if (status.ok()) status = MakeHalf(log_capacity, session->get());
   if (status.ok()) {
@@ -238,13 +251,17 @@ absl::StatusOr<std::unique_ptr<AcceptedSession>> ServerDirectory::Accept(
   }
   bool won = false;
   const std::string verdict_path = SessionPaths(*spool_, session_id, id()).verdict;
-  const auto stands = DecideVerdict(*spool_, verdict_path, path_, verdict, &won);
+  VerdictParties parties{geteuid(), geteuid()};
+  if (const auto half = os::StatPath(calls, spool_->session(session_id)); half.ok()) {
+    parties.client = half->uid;
+  }
+  const auto stands = DecideVerdict(*spool_, verdict_path, path_, verdict, parties, &won);
   if (status.ok() && !won) {
     status = stands.ok() ? absl::CancelledError(absl::StrCat("session ", IdName(session_id),
                                                              " was withdrawn by its client"))
                          : stands.status();
   }
-  if (stands.ok()) {
+  if (stands.ok() || absl::IsPermissionDenied(stands.status())) {
     // The announcement has done its work; without a verdict it stays for the next look.
     os::RemoveFile(calls, Join(Join(path_, kInbox), absl::StrCat(IdName(session_id), ".1")))
         .IgnoreError();

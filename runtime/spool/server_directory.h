@@ -3,13 +3,16 @@
 #ifndef SPOOLRPC_SPOOL_SERVER_DIRECTORY_H_
 #define SPOOLRPC_SPOOL_SERVER_DIRECTORY_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "spoolrpc/log/log_reader.h"
 #include "spoolrpc/log/log_writer.h"
+#include "spoolrpc/os/file.h"
 #include "spoolrpc/spool.pb.h"
 #include "spoolrpc/spool/session_directory.h"
 #include "spoolrpc/spool/spool.h"
@@ -20,6 +23,9 @@ namespace spoolrpc::spool {
 // A session as the server has taken it in.
 struct AcceptedSession {
   SessionRecord record;
+  // Whose its files are, and their group, by the kernel's word.
+  uint32_t uid;
+  uint32_t gid;
   SessionPaths paths;
   std::unique_ptr<log::LogReader> requests;
   std::unique_ptr<log::LogWriter> responses;
@@ -50,11 +56,15 @@ class ServerDirectory {
 
   // The sessions announced in the inbox: their ids (16 bytes).
   absl::StatusOr<std::vector<std::string>> ListInbox();
+  // Says whether a user may call: OK, or in words why not, to be read after "belongs to uid N, ".
+  using AdmitFn = absl::FunctionRef<absl::Status(uint32_t uid, uint32_t gid)>;
   // Takes the session in, or refuses it: the verdict is linked, the announcement removed. An error
-  // says why not: CANCELLED if the client had withdrawn it, otherwise what is wrong with it.
-  // `slot`: its place in the doorbell, kNoSlot for none.
+  // says why not: CANCELLED if the client had withdrawn it, otherwise what is wrong with it;
+  // PERMISSION_DENIED, with the reason of that name, if its user may not call: the spool is
+  // another's alone, or `admit` says so. `slot`: its place in the doorbell, kNoSlot for none.
   absl::StatusOr<std::unique_ptr<AcceptedSession>> Accept(const std::string& session_id,
-                                                          uint32_t slot, uint64_t log_capacity,
+                                                          AdmitFn admit, uint32_t slot,
+                                                          uint64_t log_capacity,
                                                           uint64_t max_request_size,
                                                           log::AlignedBuffer* buffer);
   // Removes the server's half of a session, and once the client's half is gone the verdict. False:
@@ -70,7 +80,9 @@ class ServerDirectory {
  private:
   ServerDirectory(std::shared_ptr<const Spool> spool, ServerRecord record);
   absl::StatusOr<std::unique_ptr<AcceptedSession>> Inspect(const std::string& session_id,
+                                                           AdmitFn admit,
                                                            log::AlignedBuffer* buffer);
+  absl::Status Admit(const std::string& half, const os::FileInfo& info, AdmitFn admit) const;
   // Opens the request log anew once the verdict stands.
   absl::Status LookAgain(AcceptedSession* session, log::AlignedBuffer* buffer);
   absl::Status MakeHalf(uint64_t log_capacity, AcceptedSession* session);

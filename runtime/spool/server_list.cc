@@ -34,7 +34,7 @@ absl::StatusOr<std::vector<ServerEntry>> ServerList::Refresh(std::vector<std::st
   os::SystemCalls* const calls = spool_->env().calls;
   const auto names = os::ListDirectory(calls, spool_->servers());
   if (!names.ok()) return names.status();
-  std::map<std::string, std::shared_ptr<const ServerRecord>> known;
+  std::map<std::string, Known> known;
   std::vector<ServerEntry> entries;
   const auto complain = [&](const std::string& text) {
     if (problems != nullptr) problems->push_back(text);
@@ -44,18 +44,25 @@ absl::StatusOr<std::vector<ServerEntry>> ServerList::Refresh(std::vector<std::st
     if (!ParseIdName(name, &entry.id)) continue;
     entry.directory = Join(spool_->servers(), name);
     if (const auto it = known_.find(entry.id); it != known_.end()) {
-      entry.record = it->second;
+      entry.record = it->second.record;
+      entry.uid = it->second.uid;
     } else {
       const auto info = os::StatPath(calls, entry.directory);
       if (!info.ok()) continue;  // gone meanwhile
-      if (info->type != os::FileInfo::Type::kDirectory ||
-          (info->uid != spool_->owner() && info->uid != 0)) {
-        complain(absl::StrCat(entry.directory, ": not a directory of the spool's owner"));
+      if (info->type != os::FileInfo::Type::kDirectory) {
+        complain(absl::StrCat(entry.directory, ": not a directory"));
         continue;
       }
+      if (!spool_->MayServe(info->uid)) {
+        complain(absl::StrCat(entry.directory, ": belongs to uid ", info->uid,
+                              ", whom the spool's owner, uid ", spool_->owner(),
+                              ", has not allowed to serve it (ServerBuilder::set_server_uids)"));
+        continue;
+      }
+      entry.uid = info->uid;
       auto record = std::make_shared<ServerRecord>();
-      const absl::Status read =
-          ReadRecord(calls, Join(entry.directory, kRecord), RecordKind::kServer, record.get());
+      const absl::Status read = ReadRecordOf(calls, Join(entry.directory, kRecord),
+                                             RecordKind::kServer, info->uid, record.get());
       if (!read.ok() || record->server_id() != entry.id) {
         if (!absl::IsNotFound(read)) {
           complain(read.ok() ? absl::StrCat(entry.directory, ": the record of another server")
@@ -65,7 +72,7 @@ absl::StatusOr<std::vector<ServerEntry>> ServerList::Refresh(std::vector<std::st
       }
       entry.record = std::move(record);
     }
-    known[entry.id] = entry.record;
+    known[entry.id] = {entry.record, entry.uid};
     entry.liveness = spool_->env().host->Look(ToProcessId(entry.record->process()));
     entries.push_back(std::move(entry));
   }

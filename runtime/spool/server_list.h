@@ -18,6 +18,8 @@ struct ServerEntry {
   std::string id;  // 16 bytes
   std::string directory;
   std::shared_ptr<const ServerRecord> record;
+  // Whom its directory belongs to.
+  uint32_t uid = 0;
   // kDead: certainly; kUnknown: on another host.
   os::Liveness liveness = os::Liveness::kUnknown;
 };
@@ -31,13 +33,18 @@ class ServerList {
  public:
   explicit ServerList(std::shared_ptr<const Spool> spool) : spool_(std::move(spool)) {}
 
-  // All that have a valid record and belong to the spool's owner (or to root). One with a damaged
-  // or foreign record is left out, and said in `problems` if that is given.
+  // All that have a valid record and belong to one who may serve the spool (Spool::MayServe()). One
+  // of another user, or with a damaged or foreign record, is left out, and said in `problems` if
+  // that is given.
   absl::StatusOr<std::vector<ServerEntry>> Refresh(std::vector<std::string>* problems = nullptr);
 
  private:
   const std::shared_ptr<const Spool> spool_;
-  std::map<std::string, std::shared_ptr<const ServerRecord>> known_;
+  struct Known {
+    std::shared_ptr<const ServerRecord> record;
+    uint32_t uid;
+  };
+  std::map<std::string, Known> known_;
 };
 
 }  // namespace spoolrpc::spool

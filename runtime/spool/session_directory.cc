@@ -1,12 +1,13 @@
 #include "spoolrpc/spool/session_directory.h"
 
+#include <unistd.h>
+
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "spoolrpc/os/file.h"
 #include "spoolrpc/os/random.h"
 #include "spoolrpc/spool/record_file.h"
-#include "spoolrpc/spool/verdict.h"
 
 namespace spoolrpc::spool {
 
@@ -25,15 +26,17 @@ SessionPaths::SessionPaths(const Spool& spool, const std::string& session_id,
 }
 
 SessionDirectory::SessionDirectory(std::shared_ptr<const Spool> spool,
-                                   const std::string& session_id, const std::string& server_id)
-    : spool_(std::move(spool)), paths_(*spool_, session_id, server_id) {}
+                                   const std::string& session_id, const ServerEntry& server)
+    : spool_(std::move(spool)),
+      paths_(*spool_, session_id, server.id),
+      parties_{server.uid, geteuid()} {}
 
 absl::StatusOr<std::unique_ptr<SessionDirectory>> SessionDirectory::Create(
     const std::shared_ptr<const Spool>& spool, const ServerEntry& server, uint64_t log_capacity,
     uint64_t term_ns) {
   os::SystemCalls* const calls = spool->env().calls;
   const std::string id = os::RandomBytes(kIdSize);
-  auto session = std::unique_ptr<SessionDirectory>(new SessionDirectory(spool, id, server.id));
+  auto session = std::unique_ptr<SessionDirectory>(new SessionDirectory(spool, id, server));
   session->head_.direction = log::Direction::kRequests;
   session->head_.id = id;
   session->head_.capacity = log_capacity;
@@ -42,14 +45,16 @@ absl::StatusOr<std::unique_ptr<SessionDirectory>> SessionDirectory::Create(
   session->directory_ = spool->TemporaryPath(spool->sessions());
   session->requests_path_ = Join(session->directory_, kRequests);
 
-  absl::Status status = os::MakeDirectory(calls, session->directory_, 0700);
+  absl::Status status = spool->MakeDirectory(session->directory_);
   if (!status.ok()) return status;
-  status =
-      log::CreateLogFile(calls, session->requests_path_, session->head_, spool->access(), 0600);
+  status = log::CreateLogFile(calls, session->requests_path_, session->head_, spool->access(),
+                              spool->file_mode());
   const os::ProcessId self = spool->env().host->Self();
   const bool same_host = os::SameHost(self, ToProcessId(server.record->process()));
   SessionRecord record;
-  if (status.ok() && !spool->network() && same_host) {
+  // Whoever may write to a doorbell may truncate it, and a process that has a truncated file mapped
+  // dies: processes of different users poll.
+  if (status.ok() && !spool->network() && same_host && server.uid == geteuid()) {
     auto bell = wait::Doorbell::Create(calls, Join(session->directory_, kDoorbell), 1, 0600);
     // Without a doorbell the session polls.
     if (bell.ok()) {
@@ -71,7 +76,7 @@ absl::StatusOr<std::unique_ptr<SessionDirectory>> SessionDirectory::Create(
     record.set_log_capacity(log_capacity);
     record.set_file_system_is_local(spool->file_system().local);
     status = os::WriteNewFile(calls, Join(session->directory_, kRecord),
-                              EncodeRecord(RecordKind::kSession, record), 0600,
+                              EncodeRecord(RecordKind::kSession, record), spool->file_mode(),
                               spool->access().flushed_writes);
   }
   if (!status.ok()) {
@@ -99,7 +104,7 @@ absl::StatusOr<VerdictRecord> SessionDirectory::Withdraw() {
   record.set_verdict(VerdictRecord::WITHDRAWN);
   record.set_session_id(id());
   bool won = false;
-  return DecideVerdict(*spool_, paths_.verdict, directory_, record, &won);
+  return DecideVerdict(*spool_, paths_.verdict, directory_, record, parties_, &won);
 }
 
 bool SessionDirectory::Remove() {

@@ -10,6 +10,7 @@
 #include "spoolrpc/spool.pb.h"
 #include "spoolrpc/spool/server_list.h"
 #include "spoolrpc/spool/spool.h"
+#include "spoolrpc/spool/verdict.h"
 #include "spoolrpc/wait/doorbell.h"
 
 namespace spoolrpc::spool {
@@ -44,13 +45,15 @@ class SessionDirectory {
   std::unique_ptr<wait::Doorbell> TakeDoorbell() { return std::move(doorbell_); }
   const std::string& id() const { return head_.id; }
   const SessionPaths& paths() const { return paths_; }
+  const VerdictParties& parties() const { return parties_; }
 
   // 2. Renames it to sessions/SESSION and announces it in the server's inbox. NOT_FOUND: the
   // server's directory is gone.
   absl::Status Publish();
 
   // Withdraws: makes a WITHDRAWN record the verdict unless one is there. Returns the verdict that
-  // stands; NOT_FOUND if the server's directory is gone, which is as good as withdrawn.
+  // stands; NOT_FOUND if the server's directory is gone, which is as good as withdrawn, and so is
+  // PERMISSION_DENIED: a third user's file is in the way.
   absl::StatusOr<VerdictRecord> Withdraw();
 
   // Removes the client's half, and the announcement if it is still there. False: something is left
@@ -59,10 +62,11 @@ class SessionDirectory {
 
  private:
   SessionDirectory(std::shared_ptr<const Spool> spool, const std::string& session_id,
-                   const std::string& server_id);
+                   const ServerEntry& server);
 
   const std::shared_ptr<const Spool> spool_;
   const SessionPaths paths_;
+  const VerdictParties parties_;
   std::string directory_;  // where it is now
   std::string requests_path_;
   log::LogHead head_;

@@ -11,18 +11,34 @@ namespace spoolrpc::spool {
 namespace {
 
 std::string DirectoryOf(const std::string& path) { return path.substr(0, path.rfind('/')); }
+absl::Status Foreign(const std::string& path, uint32_t uid) {
+  return absl::PermissionDeniedError(absl::StrCat(
+      "verdict ", path, ": uid ", uid, " has put it there, who had nothing to say in it"));
+}
+
 std::string NameOf(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
 absl::StatusOr<VerdictRecord> ReadVerdict(const Spool& spool, const std::string& path,
-                                          const std::string& session_id) {
+                                          const std::string& session_id,
+                                          const VerdictParties& parties) {
+  uint32_t uid = 0;
+  const auto check = [&](const os::FileInfo& info) {
+    uid = info.uid;
+    return uid == parties.server || uid == parties.client ? absl::OkStatus() : Foreign(path, uid);
+  };
   VerdictRecord record;
-  if (absl::Status s = ReadRecord(spool.env().calls, path, RecordKind::kVerdict, &record);
-      !s.ok()) {
-    return s;
+  const absl::Status read =
+      ReadRecordIf(spool.env().calls, path, RecordKind::kVerdict, check, &record);
+  if (!read.ok()) {
+    // What cannot even be opened, such as a symbolic link, may be a third user's too.
+    const auto there = os::StatPath(spool.env().calls, path);
+    return there.ok() && !check(*there).ok() ? Foreign(path, uid) : read;
   }
   if (record.session_id() != session_id) {
     return absl::DataLossError(absl::StrCat("read ", path, ": the verdict on another session"));
   }
+  const bool withdrawn = record.verdict() == VerdictRecord::WITHDRAWN;
+  if (uid != (withdrawn ? parties.client : parties.server)) return Foreign(path, uid);
   return record;
 }
 
@@ -30,13 +46,14 @@ absl::StatusOr<VerdictRecord> ReadVerdict(const Spool& spool, const std::string&
 
 absl::StatusOr<VerdictRecord> DecideVerdict(const Spool& spool, const std::string& path,
                                             const std::string& temporary_directory,
-                                            const VerdictRecord& record, bool* won) {
+                                            const VerdictRecord& record,
+                                            const VerdictParties& parties, bool* won) {
   os::SystemCalls* const calls = spool.env().calls;
   *won = false;
   const std::string temporary = spool.TemporaryPath(temporary_directory);
   const bool flush = spool.access().flushed_writes;
-  if (absl::Status s = os::WriteNewFile(calls, temporary,
-                                        EncodeRecord(RecordKind::kVerdict, record), 0600, flush);
+  if (absl::Status s = os::WriteNewFile(
+          calls, temporary, EncodeRecord(RecordKind::kVerdict, record), spool.file_mode(), flush);
       !s.ok()) {
     os::RemoveFile(calls, temporary).IgnoreError();
     return s;
@@ -58,11 +75,12 @@ absl::StatusOr<VerdictRecord> DecideVerdict(const Spool& spool, const std::strin
     return record;
   }
   if (absl::IsNotFound(there.status()) && !absl::IsAlreadyExists(linked)) return linked;
-  return ReadVerdict(spool, path, record.session_id());
+  return ReadVerdict(spool, path, record.session_id(), parties);
 }
 
 absl::StatusOr<VerdictRecord> LookForVerdict(const Spool& spool, const std::string& path,
-                                             const std::string& session_id) {
+                                             const std::string& session_id,
+                                             const VerdictParties& parties) {
   if (spool.network()) {
     const auto names = os::ListDirectory(spool.env().calls, DirectoryOf(path));
     if (!names.ok()) return names.status();
@@ -70,7 +88,7 @@ absl::StatusOr<VerdictRecord> LookForVerdict(const Spool& spool, const std::stri
       return absl::NotFoundError(absl::StrCat("no verdict yet at ", path));
     }
   }
-  return ReadVerdict(spool, path, session_id);
+  return ReadVerdict(spool, path, session_id, parties);
 }
 
 }  // namespace spoolrpc::spool

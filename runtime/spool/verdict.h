@@ -3,6 +3,7 @@
 #ifndef SPOOLRPC_SPOOL_VERDICT_H_
 #define SPOOLRPC_SPOOL_VERDICT_H_
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -11,9 +12,17 @@
 
 namespace spoolrpc::spool {
 
+// Between whom a verdict decides, by their uids: what a third user links under its name decides
+// that neither of them has the session.
+struct VerdictParties {
+  uint32_t server;  // may accept and refuse
+  uint32_t client;  // may withdraw
+};
+
 // Tries to make `record` the verdict at `path` and returns the verdict that stands there: the
 // caller's own exactly if `*won`. `temporary_directory` is a directory of the caller's, on the same
-// file system. An error means that it is not known who won, or that nobody did.
+// file system. An error means that it is not known who won, or that nobody did; PERMISSION_DENIED
+// that a third user's file is there, and neither party has won nor will.
 //
 // 1. Write the record under a temporary name, flush it.
 // 2. link() it to `path`.
@@ -24,12 +33,15 @@ namespace spoolrpc::spool {
 // removes the first and ignores the second's.
 absl::StatusOr<VerdictRecord> DecideVerdict(const Spool& spool, const std::string& path,
                                             const std::string& temporary_directory,
-                                            const VerdictRecord& record, bool* won);
+                                            const VerdictRecord& record,
+                                            const VerdictParties& parties, bool* won);
 
 // The verdict at `path`, NOT_FOUND if there is none yet. The directory is opened anew first: a name
 // that was looked for too early stays invisible on NFS for half a minute otherwise.
+// PERMISSION_DENIED: as above.
 absl::StatusOr<VerdictRecord> LookForVerdict(const Spool& spool, const std::string& path,
-                                             const std::string& session_id);
+                                             const std::string& session_id,
+                                             const VerdictParties& parties);
 
 }  // namespace spoolrpc::spool
 

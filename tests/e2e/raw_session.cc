@@ -38,7 +38,8 @@ void RawSession::Publish() { EXPECT_OK(directory_->Publish()); }
 spool::VerdictRecord RawSession::AwaitVerdict() {
   spool::VerdictRecord verdict;
   EXPECT_TRUE(Eventually([&] {
-    auto found = spool::LookForVerdict(*spool_, directory_->paths().verdict, directory_->id());
+    auto found = spool::LookForVerdict(*spool_, directory_->paths().verdict, directory_->id(),
+                                       directory_->parties());
     if (found.ok()) verdict = *found;
     return found.ok();
   }));

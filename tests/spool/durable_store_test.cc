@@ -101,8 +101,8 @@ TEST_P(DurableStoreTest, FromSubmissionToDeletion) {
   ASSERT_OK_AND_ASSIGN(const auto call, store_.ReadCall(ticket));
   EXPECT_EQ(call.header().method(), "/p.S/M");
   EXPECT_EQ(call.process().pid(), getpid());
-  ASSERT_OK_AND_ASSIGN(const std::string request, store_.ReadRequest(ticket, kLimit));
-  EXPECT_EQ(request, "request");
+  ASSERT_OK_AND_ASSIGN(const auto request, store_.ReadRequest(ticket, kLimit));
+  EXPECT_EQ(request.bytes, "request");
   EXPECT_THAT(store_.ReadRequest(ticket, 3), HasCode(absl::StatusCode::kResourceExhausted));
   EXPECT_THAT(store_.Collect(ticket, kLimit, nullptr), HasCode(absl::StatusCode::kUnavailable));
 
@@ -246,8 +246,8 @@ TEST_P(DurableStoreTest, ACrashAtEveryStepOfASubmissionLeavesAWholeCallOrNone) {
       EXPECT_TRUE(there || !status.ok()) << step;
       if (there) {
         ++with;
-        ASSERT_OK_AND_ASSIGN(const std::string request, store_.ReadRequest(ticket, kLimit));
-        EXPECT_EQ(request, "request");
+        ASSERT_OK_AND_ASSIGN(const auto request, store_.ReadRequest(ticket, kLimit));
+        EXPECT_EQ(request.bytes, "request");
       } else {
         ++without;
       }
@@ -471,8 +471,8 @@ TEST(DurableStoreNetworkTest, AnotherHostSeesWhatWasPublished) {
   ASSERT_EQ(tickets.size(), 1);
   // What this host had not flushed would be gone.
   here->Crash();
-  ASSERT_OK_AND_ASSIGN(const std::string request, server.ReadRequest(ticket, kLimit));
-  EXPECT_EQ(request, "request");
+  ASSERT_OK_AND_ASSIGN(const auto request, server.ReadRequest(ticket, kLimit));
+  EXPECT_EQ(request.bytes, "request");
   EXPECT_THAT(caller.Collect(ticket, kLimit, nullptr), HasCode(absl::StatusCode::kUnavailable));
   ASSERT_TRUE(*server.Claim(ClaimOf(ticket, 1, kServer1)));
   ASSERT_TRUE(*server.Start(StartedOf(ticket, kServer1), false));

@@ -104,6 +104,112 @@ TEST_F(OpenSpoolTest, UnsafeModesAreRefusedWithTheCure) {
   }
 }
 
+TEST_F(OpenSpoolTest, UnsafeModesAboveItAreRefusedWithTheCure) {
+  ASSERT_OK(Make());
+  const std::string above = scratch_ / "a/b";
+  const auto expect_refused = [&](mode_t mode) {
+    ASSERT_EQ(chmod(above.c_str(), mode), 0);
+    for (const absl::Status& status : {Make(), Open()}) {
+      EXPECT_THAT(status, StatusIs(absl::StatusCode::kFailedPrecondition,
+                                   AllOf(HasSubstr(root()), HasSubstr("lies in " + above),
+                                         HasSubstr("chmod"))))
+          << std::oct << mode;
+    }
+  };
+  expect_refused(0777);
+  expect_refused(0702);
+  // A group: but not the owner's own.
+  if (geteuid() == 0) {
+    ASSERT_EQ(chown(above.c_str(), 0, 12345), 0);
+    expect_refused(0770);
+  }
+  for (const mode_t mode : {01777, 01770, 0755}) {
+    ASSERT_EQ(chmod(above.c_str(), mode), 0);
+    EXPECT_OK(Open()) << std::oct << mode;
+  }
+}
+
+TEST_F(OpenSpoolTest, DirectoriesInItAreLookedAtToo) {
+  ASSERT_OK(Make());
+  const auto expect_refused = [&](const std::string& path) {
+    for (const absl::Status& status : {Make(), Open()}) {
+      EXPECT_THAT(status, StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr(path)));
+    }
+  };
+  for (const char* name : {"/servers", "/sessions", "/durable"}) {
+    const std::string path = root() + name;
+    ASSERT_EQ(chmod(path.c_str(), 0777), 0);
+    expect_refused(path + ": has mode 0777");
+    ASSERT_EQ(chmod(path.c_str(), 0700), 0);
+    if (geteuid() != 0) continue;
+    ASSERT_EQ(chown(path.c_str(), 12345, 12345), 0);
+    expect_refused(path + ": belongs to uid 12345");
+    ASSERT_EQ(chown(path.c_str(), 0, 0), 0);
+  }
+  EXPECT_OK(Open());
+  if (geteuid() != 0) return;
+  ASSERT_EQ(chown((root() + "/format").c_str(), 12345, 12345), 0);
+  expect_refused(root() + "/format: belongs to uid 12345");
+}
+
+TEST_F(OpenSpoolTest, NobodyOwnsNoSpool) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  ASSERT_OK(Make());
+  ASSERT_EQ(chown(root().c_str(), 65534, 65534), 0);
+  EXPECT_THAT(Open(), StatusIs(absl::StatusCode::kFailedPrecondition,
+                               AllOf(HasSubstr(root()), HasSubstr("nobody"))));
+}
+
+TEST_F(OpenSpoolTest, IsSharedWithAGroupAndStaysSo) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  SpoolAccess access;
+  access.group = 12345;
+  access.server_uids = {4711, 4712};
+  const auto make = [&] {
+    return Spool::OpenOrCreate(os::Environment{}, root(), Transport::kAuto, access);
+  };
+  const auto expect_shared = [&] {
+    for (const char* name : {"", "/servers", "/sessions", "/logs", "/durable"}) {
+      EXPECT_EQ(ModeOf(root() + name), 03770) << name;
+      EXPECT_EQ(os::StatPath(os::SystemCalls::Real(), root() + name)->gid, 12345) << name;
+    }
+    EXPECT_EQ(ModeOf(root() + "/format"), 0640);
+    ASSERT_OK_AND_ASSIGN(const auto spool,
+                         Spool::Open(os::Environment{}, root(), Transport::kAuto));
+    EXPECT_EQ(spool->group(), 12345);
+    for (const uint32_t uid : {0, 4711, 4712}) EXPECT_TRUE(spool->MayServe(uid)) << uid;
+    EXPECT_FALSE(spool->MayServe(4713));
+  };
+  // One that was its owner's alone, then one that is new.
+  ASSERT_OK(Make());
+  EXPECT_OK(make());
+  expect_shared();
+  ASSERT_OK(os::RemoveTree(os::SystemCalls::Real(), scratch_ / "a"));
+  EXPECT_OK(make());
+  expect_shared();
+  EXPECT_EQ(ModeOf(scratch_ / "a"), 0711);
+  // By hand.
+  for (const char* name : {"/servers", "/sessions", "/logs", "/durable"}) {
+    ASSERT_EQ(chmod((root() + name).c_str(), 0700), 0);
+  }
+  ASSERT_EQ(chmod((root() + "/format").c_str(), 0600), 0);
+  EXPECT_OK(Make());
+  expect_shared();
+  // Who says nothing changes nothing; another group is refused, another list replaces the first.
+  EXPECT_OK(Make());
+  expect_shared();
+  access.group = 12346;
+  EXPECT_THAT(make(), StatusIs(absl::StatusCode::kFailedPrecondition,
+                               AllOf(HasSubstr(root()), HasSubstr("12345"), HasSubstr("12346"))));
+  access.group.reset();
+  access.server_uids = {4713};
+  ASSERT_OK_AND_ASSIGN(const auto spool, make());
+  EXPECT_TRUE(spool->MayServe(4713));
+  EXPECT_FALSE(spool->MayServe(4711));
+  ASSERT_OK_AND_ASSIGN(const auto names, os::ListDirectory(os::SystemCalls::Real(), root()));
+  EXPECT_EQ(names.size(), 5);
+}
+
 TEST_F(OpenSpoolTest, NewerFormatIsRefusedWithTheCure) {
   ASSERT_OK(Make());
   SpoolRecord record;

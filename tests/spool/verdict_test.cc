@@ -1,6 +1,8 @@
 // Acceptance against withdrawal: exactly one wins, and both learn who.
 #include "spoolrpc/spool/verdict.h"
 
+#include <unistd.h>
+
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -37,12 +39,13 @@ class VerdictTest : public ::testing::TestWithParam<Transport> {
   absl::StatusOr<VerdictRecord> Decide(int round, VerdictRecord::Verdict verdict, bool* won) {
     return DecideVerdict(*spool_, PathOf(round),
                          scratch_ / (verdict == VerdictRecord::ACCEPTED ? "server" : "client"),
-                         Record(verdict), won);
+                         Record(verdict), parties_, won);
   }
   size_t FilesIn(const char* directory) const {
     return os::ListDirectory(os::SystemCalls::Real(), scratch_ / directory)->size();
   }
 
+  const VerdictParties parties_{geteuid(), geteuid()};
   const testing::ScratchDirectory scratch_;
   testing::FaultySystemCalls faults_;
   std::shared_ptr<const Spool> spool_;
@@ -61,20 +64,21 @@ TEST_P(VerdictTest, TheFirstDecides) {
   ASSERT_OK_AND_ASSIGN(const auto second, Decide(1, VerdictRecord::ACCEPTED, &won));
   EXPECT_FALSE(won);
   EXPECT_EQ(second.verdict(), VerdictRecord::WITHDRAWN);
-  ASSERT_OK_AND_ASSIGN(const auto there, LookForVerdict(*spool_, PathOf(1), std::string(16, 's')));
+  ASSERT_OK_AND_ASSIGN(const auto there,
+                       LookForVerdict(*spool_, PathOf(1), std::string(16, 's'), parties_));
   EXPECT_EQ(there.verdict(), VerdictRecord::WITHDRAWN);
   EXPECT_EQ(FilesIn("server") + FilesIn("client"), 0);
 }
 
 TEST_P(VerdictTest, NoneYetIsNotFound) {
-  EXPECT_THAT(LookForVerdict(*spool_, PathOf(1), std::string(16, 's')),
+  EXPECT_THAT(LookForVerdict(*spool_, PathOf(1), std::string(16, 's'), parties_),
               HasCode(absl::StatusCode::kNotFound));
 }
 
 TEST_P(VerdictTest, VerdictOnAnotherSessionIsNoVerdict) {
   bool won = false;
   ASSERT_OK(Decide(1, VerdictRecord::ACCEPTED, &won));
-  EXPECT_THAT(LookForVerdict(*spool_, PathOf(1), std::string(16, 't')),
+  EXPECT_THAT(LookForVerdict(*spool_, PathOf(1), std::string(16, 't'), parties_),
               HasCode(absl::StatusCode::kDataLoss));
 }
 
