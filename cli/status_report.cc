@@ -100,8 +100,9 @@ std::string StatusText(const SpoolStatus& status) {
   for (const ServerStatus& server : status.servers) sessions += server.session_count;
   std::string text = absl::StrCat(
       "Spool ", Printable(status.path), " on ", Printable(status.file_system),
-      status.local ? " (this host only)" : " (network)", ": ",
-      Plural(status.servers.size(), "server"), ", ", Plural(sessions, "session"), "\n");
+      status.local ? " (this host only" : " (network",
+      status.group_gid.has_value() ? absl::StrCat(", shared with group ", *status.group_gid) : "",
+      "): ", Plural(status.servers.size(), "server"), ", ", Plural(sessions, "session"), "\n");
   if (!status.servers.empty()) {
     absl::StrAppend(&text, "\n", ServerTable(status), SessionTable(status));
   } else if (status.local) {
@@ -122,6 +123,8 @@ StatusDocument ToDocument(const SpoolStatus& status, bool exists, bool live) {
   document.set_exists(exists);
   document.set_file_system(Printable(status.file_system));
   document.set_local(status.local);
+  document.set_owner_uid(status.owner_uid);
+  if (status.group_gid.has_value()) document.set_group_gid(*status.group_gid);
   document.set_live(live);
   for (const ServerStatus& server : status.servers) AddServer(server, &document);
   for (const std::string& problem : status.problems) document.add_problems(Printable(problem));

@@ -67,6 +67,9 @@ SessionStatus SessionOf(const spool::Spool& spool, const std::string& halves,
   SessionStatus session;
   session.id = name;
   const std::string client_half = Join(spool.sessions(), name);
+  if (const auto info = os::StatPath(spool.env().calls, client_half); info.ok()) {
+    session.client_uid = info->uid;
+  }
   spool::SessionRecord record;
   if (spool::ReadRecord(spool.env().calls, Join(client_half, spool::kRecord),
                         spool::RecordKind::kSession, &record)
@@ -74,7 +77,6 @@ SessionStatus SessionOf(const spool::Spool& spool, const std::string& halves,
     session.client = ToClient(spool.env().host->Look(spool::ToProcessId(record.process())));
     session.client_host = record.process().host();
     session.client_pid = record.process().pid();
-    session.client_uid = record.process().uid();
   }
   if (const auto head = ReadHeadOf(spool, Join(client_half, spool::kRequests)); head.ok()) {
     session.request_bytes = head->flushed;
@@ -183,7 +185,7 @@ ServerStatus Observer::StatusOf(const spool::ServerEntry& server,
   status.directory = server.directory;
   status.host = record.process().host();
   status.pid = record.process().pid();
-  status.uid = record.process().uid();
+  status.uid = server.uid;
   status.software_version = record.software_version();
   status.started = absl::FromUnixSeconds(record.started_at());
   status.uptime = env_.clock->WallTime() - status.started;
@@ -224,6 +226,8 @@ absl::StatusOr<SpoolStatus> Observer::Look(size_t max_sessions) {
   result.path = spool_->root();
   result.file_system = spool_->file_system().name;
   result.local = spool_->file_system().local;
+  result.owner_uid = spool_->owner();
+  result.group_gid = spool_->group();
   const auto servers = list_->Refresh(&result.problems);
   if (!servers.ok()) {
     // Removed, and perhaps made anew: the next look opens what is there then.

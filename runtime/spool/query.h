@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,7 @@ struct SessionStatus {
   Client client = Client::kUnknown;
   std::string client_host;
   int64_t client_pid = 0;
-  uint32_t client_uid = 0;
+  uint32_t client_uid = 0;  // whose its files are
   // Bytes of frames in each log, as its writer's lease said at its last renewal.
   uint64_t request_bytes = 0;
   uint64_t response_bytes = 0;
@@ -59,6 +60,8 @@ struct SpoolStatus {
   std::string path;
   std::string file_system;  // "ext4", "nfs", ...
   bool local = false;       // only processes of this host can reach it
+  uint32_t owner_uid = 0;
+  std::optional<uint32_t> group_gid;  // that it is shared with; none: it is its owner's alone
   std::vector<ServerStatus> servers;
   std::vector<std::string> problems;  // damaged or foreign entries, in words
 };
