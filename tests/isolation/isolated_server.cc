@@ -47,7 +47,8 @@ class IsolatedImpl final : public isolated::Isolated::Service {
         context->AddInitialMetadata("initial-" + key, value);
         context->AddTrailingMetadata("trailing-" + key, value);
       }
-      reply->set_text(context->peer());
+      reply->set_text(absl::StrCat(context->peer(), " files of ", context->peer_identity().uid, " ",
+                                   context->peer_identity().gid));
       reply->set_payload(request->payload());
     } else if (text == "bad metadata") {
       context->AddTrailingMetadata("No Key", "x");

@@ -125,7 +125,8 @@ TEST_P(IsolationTest, RequestMetadataPeerAndReplyPass) {
   Text reply;
   ASSERT_THAT(stub_->Do(&context, request, &reply), IsOk());
   EXPECT_EQ(reply.payload(), request.payload());
-  EXPECT_THAT(reply.text(), HasSubstr(absl::StrCat(":", getpid(), " uid ", getuid())));
+  EXPECT_THAT(reply.text(), HasSubstr(absl::StrCat(":", getpid(), " uid ", getuid(), " files of ",
+                                                   getuid(), " ", getgid())));
   EXPECT_EQ(context.GetServerInitialMetadata().find("initial-key")->second, "value");
   EXPECT_EQ(context.GetServerTrailingMetadata().find("trailing-key-bin")->second,
             std::string("\0\xff", 2));
