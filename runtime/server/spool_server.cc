@@ -265,12 +265,17 @@ void SpoolServer::HousekeepOnce() {
   }
   for (auto it = forget_verdicts_.begin(); it != forget_verdicts_.end();) {
     RenewLeasesIfDue();
-    // Kept as long as the client's half is there.
-    if (now < it->second || !directory_->Forget(it->first)) {
+    if (now < it->second) {
       ++it;
       continue;
     }
-    it = forget_verdicts_.erase(it);
+    // Kept as long as the client's half is there.
+    if (directory_->Forget(it->first)) {
+      it = forget_verdicts_.erase(it);
+    } else {
+      it->second = now + kLongestGravesInterval;
+      ++it;
+    }
   }
   if (now >= next_collection_) {
     Collect();
