@@ -12,8 +12,8 @@ extern "C" const char* __tsan_default_suppressions() {
       // The last reference to a status's message or a cord's tree is dropped, and the memory freed,
       // inside Abseil; the counter that orders it after the other threads' reading is not seen.
       "race:absl::*::Status::UnrefNonInlined\n"
-      // (The same where it jumped to free() as its last step: only its inlined caller is left, by its
-      // short name. Nothing of ours is called so.)
+      // (The same where it jumped to free() as its last step: only its inlined caller is left, by
+      // its short name. Nothing of ours is called so.)
       "race:^Unref$\n"
       "race:absl::*::Status::EqualsSlow\n"
       "race:absl::*::Storage<absl::*::status_internal::Payload*::DestroyContents\n"
