@@ -18,7 +18,10 @@ extern "C" const char* __tsan_default_suppressions() {
       "race:absl::*::Status::EqualsSlow\n"
       "race:absl::*::Storage<absl::*::status_internal::Payload*::DestroyContents\n"
       "race:absl::*::Cord::CopyToArraySlowPath\n"
-      "race:absl::*::cord_internal::CordRep::Destroy\n";
+      "race:absl::*::cord_internal::CordRep::Destroy\n"
+      // Protobuf fills a file's descriptors when they are first asked for, once, in a pool with a
+      // lock that it made the same way; what orders that after its making is not seen.
+      "race:google::protobuf::internal::AssignDescriptors\n";
 }
 
 #endif
