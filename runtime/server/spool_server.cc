@@ -281,6 +281,7 @@ void SpoolServer::LookIntoInbox() {
   for (const std::string& id : *ids) {
     // Taking many in may last longer than a term.
     RenewLeasesIfDue();
+    absl::MutexLock accepting(&accept_mu_);
     if (draining()) return;
     {
       absl::MutexLock lock(&mu_);
@@ -457,8 +458,12 @@ void SpoolServer::StepDown(const absl::Status& why) {
 void SpoolServer::Drain(absl::Time deadline) {
   if (!housekeeper_.joinable()) return;
   draining_.store(true, std::memory_order_release);
-  durable_->StopTaking();
   options_.log->Log(LogLevel::kInfo, absl::StrCat("draining ", spool_->root()));
+  {
+    // A session that is being accepted just now is there from here on, and no more are accepted.
+    absl::MutexLock accepting(&accept_mu_);
+  }
+  durable_->StopTaking();
   for (const auto& session : Sessions()) session->Drain();
   for (const auto& call : dispatcher_->TakeQueued()) {
     call->session()->RejectCall(call, wire::NOT_STARTED_DRAINING,

@@ -127,6 +127,9 @@ class SpoolServer final : public SessionHost {
   std::atomic<bool> durable_rung_{false};
   absl::Notification stepped_down_;
 
+  // Held while one session is accepted: whoever has set draining_ and then had it knows that no
+  // other is.
+  absl::Mutex accept_mu_ ABSL_ACQUIRED_BEFORE(mu_);
   mutable absl::Mutex mu_;
   std::map<std::string, std::shared_ptr<ServerSession>> sessions_ ABSL_GUARDED_BY(mu_);
   std::vector<std::shared_ptr<ServerSession>> slots_ ABSL_GUARDED_BY(mu_);
