@@ -28,6 +28,8 @@ struct Command {
 const Command& StatusCommand();
 const Command& DumpCommand();
 const Command& TicketCommand();
+const Command& DrainCommand();
+const Command& StopCommand();
 
 }  // namespace spoolrpc::cli
 

@@ -61,6 +61,8 @@ absl::string_view KindName(RecordKind kind) {
       return "reply of a durable call";
     case RecordKind::kRetention:
       return "retention of durable calls";
+    case RecordKind::kStop:
+      return "request to stop";
   }
   return "";
 }
@@ -86,6 +88,8 @@ std::unique_ptr<google::protobuf::Message> NewMessage(RecordKind kind) {
       return std::make_unique<spool::DurableReplyRecord>();
     case RecordKind::kRetention:
       return std::make_unique<spool::RetentionRecord>();
+    case RecordKind::kStop:
+      return std::make_unique<spool::StopRecord>();
   }
   return std::make_unique<google::protobuf::Empty>();
 }
@@ -166,6 +170,14 @@ std::string Gist(RecordKind kind, const google::protobuf::Message& message, std:
       const auto& record = static_cast<const spool::RetentionRecord&>(message);
       return absl::StrCat(FormatAge(absl::Nanoseconds(record.max_age_ns())), ", ",
                           record.max_finished(), " finished");
+    }
+    case RecordKind::kStop: {
+      const auto& record = static_cast<const spool::StopRecord&>(message);
+      *id = record.server_id();
+      return absl::StrCat(record.has_deadline_ns()
+                              ? FormatAge(absl::Nanoseconds(record.deadline_ns()))
+                              : "no deadline",
+                          ", asked by ", Who(record.process()));
     }
   }
   return "";

@@ -14,6 +14,7 @@
 #include "spoolrpc/server/method_table.h"
 #include "spoolrpc/server/server_log.h"
 #include "spoolrpc/server/spool_server.h"
+#include "spoolrpc/server/stop_signal.h"
 #include "spoolrpc/spool/address.h"
 
 namespace spoolrpc {
@@ -289,6 +290,7 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
     options.log = server->logs_.back().get();
     options.workers = workers;
     options.failures = server->failures_.get();
+    options.stop = server->stop_.get();
     options.max_queued = max_queued_;
     options.max_streams = max_streams_;
     options.max_request_size = max_receive_;
@@ -311,6 +313,7 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
     server->servers_.push_back(*std::move(started));
   }
   if (server->metrics_file_ != nullptr) server->metrics_file_->Start();
+  server->StartStopper();
   return server;
 }
 

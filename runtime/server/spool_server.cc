@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "spoolrpc/os/file.h"
@@ -24,6 +25,7 @@ constexpr os::Nanos kGoodbyeTime = 3000 * kMillisecond;
 // How long a refused client may take to read why.
 constexpr os::Nanos kRefusalTime = 60000 * kMillisecond;
 constexpr int kIoThreads = 4;
+constexpr absl::Duration kDeadlineLook = absl::Milliseconds(50);
 constexpr absl::Duration kDrainGoodbyeTime = absl::Seconds(2);
 // How long a server that shuts down waits for clients to make room for replies.
 constexpr absl::Duration kDrainReplyTime = absl::Seconds(10);
@@ -125,7 +127,7 @@ int SpoolServer::DurableRoom() const {
 }
 
 SpoolServer::~SpoolServer() {
-  if (housekeeper_.joinable()) Drain(absl::InfiniteFuture());
+  Drain();
   for (const auto& [id, fd] : pidfds_) close(fd);
   if (epoll_fd_ >= 0) close(epoll_fd_);
   if (wake_fd_ >= 0) close(wake_fd_);
@@ -233,7 +235,7 @@ void SpoolServer::HousekeepOnce() {
   os::Nanos now = env_.clock->Now();
   const bool rung = inbox_rung_.exchange(false, std::memory_order_acq_rel);
   if (durable_rung_.exchange(false, std::memory_order_acq_rel)) durable_->Wake();
-  if ((rung || now >= next_inbox_) && !draining()) {
+  if (rung || now >= next_inbox_) {
     LookIntoInbox();
     now = env_.clock->Now();
   }
@@ -270,15 +272,16 @@ void SpoolServer::HousekeepOnce() {
 }
 
 void SpoolServer::LookIntoInbox() {
-  const auto ids = directory_->ListInbox();
-  if (!ids.ok()) {
-    if (absl::IsNotFound(ids.status())) {
+  const auto inbox = directory_->ListInbox();
+  if (!inbox.ok()) {
+    if (absl::IsNotFound(inbox.status()) && !draining()) {
       const absl::Status there = directory_->CheckStillThere();
-      StepDown(there.ok() ? ids.status() : there);
+      StepDown(there.ok() ? inbox.status() : there);
     }
     return;
   }
-  for (const std::string& id : *ids) {
+  for (const uint32_t number : inbox->stops) TakeStop(number);
+  for (const std::string& id : inbox->sessions) {
     // Taking many in may last longer than a term.
     RenewLeasesIfDue();
     if (draining()) return;
@@ -291,6 +294,31 @@ void SpoolServer::LookIntoInbox() {
     Accept(id);
     last_arrival_ = env_.clock->Now();
   }
+}
+
+void SpoolServer::TakeStop(uint32_t number) {
+  if (stops_seen_.count(number) > 0) return;
+  const auto record = directory_->ReadStop(number);
+  if (!record.ok() && !absl::IsDataLoss(record.status()) &&
+      !absl::IsFailedPrecondition(record.status())) {
+    return;  // the next look reads it
+  }
+  stops_seen_.insert(number);
+  if (!record.ok()) {
+    Warn(absl::StrCat("a request to stop does not count: ", record.status().ToString()));
+    return;
+  }
+  const absl::Duration left =
+      record->has_deadline_ns()
+          ? absl::Nanoseconds(std::min<uint64_t>(record->deadline_ns(), INT64_MAX))
+          : absl::InfiniteDuration();
+  options_.log->Log(LogLevel::kInfo,
+                    absl::StrCat("asked to stop by pid ", record->process().pid(), " on ",
+                                 absl::CEscape(record->process().host()), ", uid ",
+                                 record->process().uid(), "; what runs may go on for ",
+                                 left == absl::InfiniteDuration() ? "as long as it takes"
+                                                                  : absl::FormatDuration(left)));
+  options_.stop->Ask(absl::Now() + left);
 }
 
 void SpoolServer::Accept(const std::string& id) {
@@ -454,7 +482,17 @@ void SpoolServer::StepDown(const absl::Status& why) {
   stepped_down_.Notify();
 }
 
-void SpoolServer::Drain(absl::Time deadline) {
+bool SpoolServer::AwaitIdle() {
+  for (;;) {
+    const absl::Time now = absl::Now();
+    const absl::Time deadline = options_.stop->deadline();
+    // In steps: the deadline may be brought forward.
+    if (dispatcher_->WaitIdle(std::min(deadline, now + kDeadlineLook))) return true;
+    if (deadline <= absl::Now()) return false;
+  }
+}
+
+void SpoolServer::Drain() {
   if (!housekeeper_.joinable()) return;
   draining_.store(true, std::memory_order_release);
   durable_->StopTaking();
@@ -464,7 +502,7 @@ void SpoolServer::Drain(absl::Time deadline) {
     call->session()->RejectCall(call, wire::NOT_STARTED_DRAINING,
                                 absl::UnavailableError("the server is draining"));
   }
-  if (!dispatcher_->WaitIdle(deadline)) {
+  if (!AwaitIdle()) {
     for (const auto& session : Sessions()) session->CancelAll();
     durable_->CancelAll();
     dispatcher_->WaitIdle(absl::InfiniteFuture());

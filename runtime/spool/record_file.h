@@ -23,6 +23,7 @@ enum class RecordKind : uint16_t {
   kDurableStarted = 7,
   kDurableReply = 8,
   kRetention = 9,
+  kStop = 10,
 };
 
 constexpr size_t kRecordHeaderSize = 24;

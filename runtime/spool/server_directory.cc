@@ -11,6 +11,7 @@
 #include "spoolrpc/os/random.h"
 #include "spoolrpc/spool/reason.h"
 #include "spoolrpc/spool/record_file.h"
+#include "spoolrpc/spool/stop_request.h"
 #include "spoolrpc/spool/verdict.h"
 
 namespace spoolrpc::spool {
@@ -105,15 +106,23 @@ absl::Status ServerDirectory::CheckStillThere() {
   return info.status();
 }
 
-absl::StatusOr<std::vector<std::string>> ServerDirectory::ListInbox() {
+absl::StatusOr<Inbox> ServerDirectory::ListInbox() {
   const auto names = os::ListDirectory(spool_->env().calls, Join(path_, kInbox));
   if (!names.ok()) return names.status();
-  std::vector<std::string> ids;
+  Inbox inbox;
   for (const std::string& name : *names) {
     std::string id;
-    if (ParseIdName(absl::string_view(name).substr(0, name.rfind('.')), &id)) ids.push_back(id);
+    if (ParseIdName(absl::string_view(name).substr(0, name.rfind('.')), &id)) {
+      inbox.sessions.push_back(std::move(id));
+    } else if (const uint32_t number = NumberBehind(kStop, name); number > 0) {
+      inbox.stops.push_back(number);
+    }
   }
-  return ids;
+  return inbox;
+}
+
+absl::StatusOr<StopRecord> ServerDirectory::ReadStop(uint32_t number) {
+  return ReadStopRequest(*spool_, path_, id(), number);
 }
 
 absl::StatusOr<std::unique_ptr<AcceptedSession>> ServerDirectory::Inspect(

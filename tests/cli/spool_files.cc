@@ -156,6 +156,10 @@ std::vector<SpoolFile> OneOfEach() {
   *reply.mutable_body() = spool::DescribeBody(RecordKind::kDurableReply, "");
   spool::RetentionRecord retention;
   retention.set_max_finished(10);
+  spool::StopRecord stop;
+  stop.set_server_id(ServerId());
+  stop.set_deadline_ns(1500000000);
+  SetProcess(stop.mutable_process());
   log::LogHead lease;
   lease.direction = log::Direction::kLease;
   lease.id = ServerId();
@@ -174,6 +178,7 @@ std::vector<SpoolFile> OneOfEach() {
       {durable + "/started", EncodeRecord(RecordKind::kDurableStarted, started)},
       {durable + "/reply", EncodeRecord(RecordKind::kDurableReply, reply)},
       {"durable/retention", EncodeRecord(RecordKind::kRetention, retention)},
+      {server + "/inbox/stop.1", EncodeRecord(RecordKind::kStop, stop)},
       {server + "/lease", lease_bytes},
       {session + "/requests", RequestLog()},
       {absl::StrCat(server, "/sessions/", SessionName(), "/responses"), ResponseLog()},
