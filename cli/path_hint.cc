@@ -59,6 +59,9 @@ PathHint HintOf(const std::string& path) {
         name == spool::kRequests ? log::Direction::kRequests : log::Direction::kResponses;
   } else if (name == spool::kDoorbell) {
     hint.kind = Kind::kDoorbell;
+  } else if (part(1) == spool::kServers && spool::NumberBehind(spool::kExclusive, name) > 0) {
+    hint.kind = Kind::kRecord;
+    hint.record = spool::RecordKind::kExclusive;
   } else if (part(1) == spool::kInbox && spool::NumberBehind(spool::kStop, name) > 0) {
     hint.kind = Kind::kRecord;
     hint.record = spool::RecordKind::kStop;

@@ -63,6 +63,8 @@ absl::string_view KindName(RecordKind kind) {
       return "retention of durable calls";
     case RecordKind::kStop:
       return "request to stop";
+    case RecordKind::kExclusive:
+      return "exclusive server";
   }
   return "";
 }
@@ -90,6 +92,8 @@ std::unique_ptr<google::protobuf::Message> NewMessage(RecordKind kind) {
       return std::make_unique<spool::RetentionRecord>();
     case RecordKind::kStop:
       return std::make_unique<spool::StopRecord>();
+    case RecordKind::kExclusive:
+      return std::make_unique<spool::ExclusiveRecord>();
   }
   return std::make_unique<google::protobuf::Empty>();
 }
@@ -178,6 +182,12 @@ std::string Gist(RecordKind kind, const google::protobuf::Message& message, std:
                               ? FormatAge(absl::Nanoseconds(record.deadline_ns()))
                               : "no deadline",
                           ", asked by ", Who(record.process()));
+    }
+    case RecordKind::kExclusive: {
+      const auto& record = static_cast<const spool::ExclusiveRecord&>(message);
+      *id = record.server_id();
+      return absl::StrCat("number ", record.number(), ", ",
+                          Owner(record.server_id(), record.process(), "given back by "));
     }
   }
   return "";

@@ -24,6 +24,12 @@ ServerBuilder& ServerBuilder::AddSpool(absl::string_view address) {
   return *this;
 }
 
+ServerBuilder& ServerBuilder::set_exclusive(spool::ExclusiveMode mode, absl::Duration grace) {
+  exclusive_ = mode;
+  grace_ = grace;
+  return *this;
+}
+
 ServerBuilder& ServerBuilder::RegisterService(Service* service) {
   services_.push_back(service);
   return *this;
@@ -185,6 +191,10 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
   if (lease_term_ < absl::Milliseconds(100) || lease_term_ > absl::Hours(24)) {
     return absl::InvalidArgumentError("ServerBuilder: lease_term: must be from 100 ms to 24 h");
   }
+  if (grace_ < absl::ZeroDuration() || grace_ > absl::Hours(24 * 365)) {
+    return absl::InvalidArgumentError(
+        "ServerBuilder: set_exclusive: grace must be from 0 to a year");
+  }
   if (metrics_ != nullptr && metrics_->role() != metrics::Role::kServer) {
     return absl::InvalidArgumentError(
         "ServerBuilder: set_metrics(): the registry counts for a client; make one of "
@@ -300,6 +310,8 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
     options.term = absl::ToInt64Nanoseconds(lease_term_);
     options.log_capacity = log_capacity_;
     options.discard_pending = discard_pending_;
+    options.exclusive = exclusive_;
+    options.grace = grace_;
     options.compression = compression_;
     if (retention_.has_value()) {
       options.retention.emplace();

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "spoolrpc/os/file.h"
+#include "spoolrpc/os/random.h"
 #include "spoolrpc/server/service_records.h"
 
 namespace spoolrpc::server {
@@ -54,9 +55,7 @@ absl::Status SpoolServer::Begin() {
   buffer_ = std::make_unique<log::AlignedBuffer>(kBufferSize);
   collector_ = std::make_unique<spool::Collector>(spool_);
   collector_->Collect("", [](const std::string&) { return false; });
-  auto directory = spool::ServerDirectory::Publish(spool_, std::move(record));
-  if (!directory.ok()) return directory.status();
-  directory_ = *std::move(directory);
+  if (absl::Status s = Publish(std::move(record)); !s.ok()) return s;
   options_.log->OpenFile(*spool_, directory_->id());
   options_.log->Log(
       LogLevel::kInfo,
@@ -113,6 +112,32 @@ absl::Status SpoolServer::Begin() {
   if (spool_->network()) touches_[spool_->servers()] = started_ + kTouchAfter;
   housekeeper_ = std::thread([this] { Housekeep(); });
   return absl::OkStatus();
+}
+
+absl::Status SpoolServer::Publish(spool::ServerRecord record) {
+  record.set_server_id(os::RandomBytes(spool::kIdSize));
+  spool::ExclusiveOptions exclusive;
+  exclusive.mode = options_.exclusive;
+  exclusive.server_id = record.server_id();
+  exclusive.term_ns = record.lease_term_ns();
+  exclusive.grace = options_.grace;
+  hold_ = std::make_unique<spool::ExclusiveHold>(spool_, std::move(exclusive));
+  if (absl::Status s = hold_->Enter(); !s.ok()) return s;
+  auto directory = spool::ServerDirectory::Publish(spool_, std::move(record));
+  absl::Status status = directory.status();
+  if (status.ok()) {
+    directory_ = *std::move(directory);
+    status = hold_->Confirm();
+    if (status.ok()) return status;
+    directory_->Remove();
+  }
+  hold_->Release();
+  return status;
+}
+
+bool SpoolServer::MayExecute(os::Nanos now) const {
+  // Renewed, and seen since then that nobody else had taken the spool.
+  return options_.exclusive == spool::ExclusiveMode::kShared || lease_.Take(now).has_value();
 }
 
 int SpoolServer::DurableRoom() const {
@@ -402,6 +427,7 @@ void SpoolServer::RenewLeases(os::Nanos now) {
   const os::Nanos ended = env_.clock->Now();
   // Only what others can still find has been renewed.
   if (status.ok()) status = directory_->CheckStillThere();
+  if (status.ok()) status = hold_->Check();
   if (status.ok()) lease_.OnRenewed(began, ended);
   if (absl::IsFailedPrecondition(status)) {
     StepDown(status);
@@ -538,6 +564,7 @@ void SpoolServer::Drain() {
   for (const auto& session : Sessions()) Bury(session);
   EmptyGraves(/*all=*/true);
   directory_->RenewLease(log::WriterState::kClosed, dispatcher_->calls_served()).IgnoreError();
+  hold_->Release();
   directory_->Remove();
   options_.log->Log(LogLevel::kInfo,
                     absl::StrCat("stopped after ", dispatcher_->calls_served(), " calls"));

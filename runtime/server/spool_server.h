@@ -25,6 +25,7 @@
 #include "spoolrpc/server/server_session.h"
 #include "spoolrpc/server/stop_signal.h"
 #include "spoolrpc/spool/collector.h"
+#include "spoolrpc/spool/exclusive.h"
 #include "spoolrpc/spool/server_directory.h"
 #include "spoolrpc/spool/server_lease.h"
 #include "spoolrpc/spool/spool.h"
@@ -50,6 +51,8 @@ struct SpoolServerOptions {
   Compression compression = Compression::kDefault;
   int max_streams = 1000;
   bool discard_pending = false;
+  spool::ExclusiveMode exclusive = spool::ExclusiveMode::kShared;
+  absl::Duration grace;  // what other servers get, with ExclusiveMode::kForce
   // Null: nothing is counted. Its methods are those that `methods` counts in.
   metrics::Registry* metrics = nullptr;
   std::optional<spool::RetentionRecord> retention;
@@ -80,6 +83,7 @@ class SpoolServer final : public SessionHost {
   void Dispatch(std::vector<std::shared_ptr<ServerCall>> calls, bool inline_allowed) override;
   void OnSessionEnded(ServerSession* session, bool client_gone) override;
   bool draining() const override { return draining_.load(std::memory_order_acquire); }
+  bool MayExecute(os::Nanos now) const override;
   void RunReaction(std::function<void()> reaction) override;
   AfterReply* after_reply() override { return dispatcher_->after_reply(); }
   exec::TimerQueue* timers() override { return &timers_; }
@@ -91,6 +95,8 @@ class SpoolServer final : public SessionHost {
  private:
   explicit SpoolServer(const SpoolServerOptions& options);
   absl::Status Begin();
+  // Publishes the directory, if the spool is not another server's.
+  absl::Status Publish(spool::ServerRecord record);
   // How many durable calls are claimed at once.
   int DurableRoom() const;
   int OnRung(uint32_t slot, log::AlignedBuffer* buffer) ABSL_LOCKS_EXCLUDED(mu_);
@@ -120,6 +126,8 @@ class SpoolServer final : public SessionHost {
   const os::Environment env_;
   std::shared_ptr<const spool::Spool> spool_;
   std::unique_ptr<spool::ServerDirectory> directory_;
+  // After it has said that the spool may be served, the housekeeper's.
+  std::unique_ptr<spool::ExclusiveHold> hold_;
   spool::ServerLease lease_;
   std::unique_ptr<link::FlusherThreads> flushers_;
   std::unique_ptr<link::PollerThreads> pollers_;

@@ -38,7 +38,8 @@ constexpr char kClaim[] = "claim.";  // with a number behind it
 constexpr char kStarted[] = "started";
 constexpr char kReply[] = "reply";
 constexpr char kRetention[] = "retention";
-constexpr char kStop[] = "stop.";  // with a number behind it
+constexpr char kStop[] = "stop.";            // with a number behind it
+constexpr char kExclusive[] = "exclusive.";  // with a number behind it
 
 inline std::string Join(absl::string_view a, absl::string_view b) {
   return absl::StrCat(a, "/", b);

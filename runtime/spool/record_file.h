@@ -24,6 +24,7 @@ enum class RecordKind : uint16_t {
   kDurableReply = 8,
   kRetention = 9,
   kStop = 10,
+  kExclusive = 11,
 };
 
 constexpr size_t kRecordHeaderSize = 24;

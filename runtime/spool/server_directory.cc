@@ -36,7 +36,7 @@ ServerDirectory::ServerDirectory(std::shared_ptr<const Spool> spool, ServerRecor
 absl::StatusOr<std::unique_ptr<ServerDirectory>> ServerDirectory::Publish(
     std::shared_ptr<const Spool> spool, ServerRecord record) {
   os::SystemCalls* const calls = spool->env().calls;
-  record.set_server_id(os::RandomBytes(kIdSize));
+  if (record.server_id().empty()) record.set_server_id(os::RandomBytes(kIdSize));
   *record.mutable_process() = ToProcessIdentity(spool->env().host->Self());
   record.set_protocol_version(kProtocolVersion);
   record.set_min_protocol_version(kMinProtocolVersion);

@@ -35,8 +35,8 @@ struct Inbox {
 // Every call blocks as the file system does. Not thread-safe, except doorbell().
 class ServerDirectory {
  public:
-  // Makes the directory complete and publishes it. `record` names the services; id, process and
-  // versions are filled in here.
+  // Makes the directory complete and publishes it. `record` names the services, and may name the
+  // id, which nobody else may have used; process and versions are filled in here.
   static absl::StatusOr<std::unique_ptr<ServerDirectory>> Publish(
       std::shared_ptr<const Spool> spool, ServerRecord record);
 

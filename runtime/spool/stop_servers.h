@@ -1,5 +1,5 @@
-// Asking servers to stop, and waiting until they have: `spoolrpc drain` and `spoolrpc stop`, and
-// servers that take over by force (docs/protocol.md, section 11).
+// Asking servers to stop, and waiting until they have: `spoolrpc drain` and `spoolrpc stop`
+// (docs/protocol.md, section 11).
 #ifndef SPOOLRPC_SPOOL_STOP_SERVERS_H_
 #define SPOOLRPC_SPOOL_STOP_SERVERS_H_
 
