@@ -30,6 +30,7 @@ const Command& DumpCommand();
 const Command& TicketCommand();
 const Command& DrainCommand();
 const Command& StopCommand();
+const Command& GcCommand();
 
 }  // namespace spoolrpc::cli
 

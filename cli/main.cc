@@ -17,7 +17,8 @@ namespace spoolrpc::cli {
 namespace {
 
 std::vector<const Command*> Commands() {
-  return {&StatusCommand(), &DumpCommand(), &TicketCommand(), &DrainCommand(), &StopCommand()};
+  return {&StatusCommand(), &DumpCommand(), &TicketCommand(),
+          &DrainCommand(),  &StopCommand(), &GcCommand()};
 }
 
 std::string Overview() {
@@ -25,7 +26,7 @@ std::string Overview() {
       "usage: spoolrpc COMMAND [ARGUMENT...] [--FLAG...]\n"
       "\n"
       "Looks at spools, the directories that carry SpoolRPC's calls, and at durable calls;\n"
-      "stops servers.\n"
+      "stops servers, and collects what dead processes left.\n"
       "\n"
       "Commands:\n";
   for (const Command* command : Commands()) {

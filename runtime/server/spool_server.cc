@@ -484,13 +484,17 @@ void SpoolServer::EmptyGraves(bool all) {
 }
 
 void SpoolServer::Collect() {
-  const auto removed = collector_->Collect(directory_->id(), [this](const std::string& id) {
+  const auto leftovers = collector_->Collect(directory_->id(), [this](const std::string& id) {
     RenewLeasesIfDue();
     absl::MutexLock lock(&mu_);
     return sessions_.count(id) > 0;
   });
-  for (const std::string& path : removed) {
-    options_.log->Log(LogLevel::kInfo, absl::StrCat("removed what a dead process left: ", path));
+  for (const spool::Leftover& leftover : leftovers) {
+    // (What cannot be removed is tried again each time.)
+    options_.log->Log(
+        leftover.status.ok() ? LogLevel::kInfo : LogLevel::kDebug,
+        absl::StrCat(leftover.status.ok() ? "removed " : "could not remove ", leftover.path, ": ",
+                     leftover.reason, leftover.status.ok() ? "" : "; ", leftover.status.message()));
   }
 }
 
