@@ -653,10 +653,15 @@ bool SessionPool::LookAt(Pending* pending, os::Nanos now) {
     const ErrorInfo::Reason reason = verdict->reason() == ErrorInfo::VERSION_MISMATCH
                                          ? ErrorInfo::VERSION_MISMATCH
                                          : ErrorInfo::SPOOL_UNUSABLE;
-    Fail(spool::WithReason(
-        absl::FailedPreconditionError(absl::StrCat("the server ", pending->server.directory,
-                                                   " refused the session: ", verdict->detail())),
-        reason));
+    const bool full = verdict->code() == static_cast<int>(absl::StatusCode::kResourceExhausted);
+    Fail(spool::WithReason(absl::Status(full ? absl::StatusCode::kResourceExhausted
+                                             : absl::StatusCode::kFailedPrecondition,
+                                        absl::StrCat("the server ", pending->server.directory,
+                                                     " refused the session: ", verdict->detail())),
+                           reason));
+  } else if (absl::IsResourceExhausted(verdict.status())) {
+    // Not even the withdrawal finds room.
+    Fail(verdict.status());
   }
   GiveBack(pending, now);
   return true;

@@ -241,6 +241,9 @@ absl::StatusOr<std::unique_ptr<AcceptedSession>> ServerDirectory::Accept(
     verdict.set_log_capacity(log_capacity);
     verdict.set_max_request_size(max_request_size);
   } else {
+    // First, so that there is room for the verdict where the disk has no more for the half.
+    if (session.ok()) os::RemoveTree(calls, (*session)->paths.server_half).IgnoreError();
+    if (absl::IsResourceExhausted(status)) verdict.set_code(static_cast<int>(status.code()));
     verdict.set_verdict(VerdictRecord::REFUSED);
     verdict.set_detail(std::string(status.message()));
     verdict.set_reason(ReasonOf(status, ErrorInfo::SPOOL_UNUSABLE));
