@@ -28,6 +28,9 @@ struct Command {
 const Command& StatusCommand();
 const Command& DumpCommand();
 const Command& TicketCommand();
+const Command& DrainCommand();
+const Command& StopCommand();
+const Command& GcCommand();
 
 }  // namespace spoolrpc::cli
 

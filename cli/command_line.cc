@@ -6,6 +6,7 @@
 #include "absl/flags/reflection.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 
@@ -17,10 +18,11 @@ bool MayStandAlone(const absl::CommandLineFlag& flag) {
   return IsSwitch(flag) || flag.IsOfType<OptionalDuration>();
 }
 
-// The command's flag of that name, or null.
-absl::CommandLineFlag* FindFlag(const Command& command, absl::string_view name) {
+// The command's flag of that name, in which - and _ are the same, or null.
+absl::CommandLineFlag* FindFlag(const Command& command, absl::string_view written) {
+  const std::string name = absl::StrReplaceAll(written, {{"-", "_"}});
   for (const char* own : command.flags) {
-    if (name == own) return absl::FindCommandLineFlag(name);
+    if (name == own) return absl::FindCommandLineFlag(own);
   }
   return nullptr;
 }

@@ -28,8 +28,8 @@ struct ParsedLine {
 
 // Sets the flags that `words` (what follows the command's name) give: `--name=value`, `--name
 // value`,
-// `--name` and `--noname` for what is on or off; after `--` there are only arguments.
-// INVALID_ARGUMENT says what is wrong and what to do.
+// `--name` and `--noname` for what is on or off, with - or _ within names; after `--` there are
+// only arguments. INVALID_ARGUMENT says what is wrong and what to do.
 absl::StatusOr<ParsedLine> ParseLine(const Command& command, const std::vector<std::string>& words);
 
 // What `spoolrpc COMMAND --help` prints.

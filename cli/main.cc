@@ -1,4 +1,5 @@
-// spoolrpc: looks at spools. One file per subcommand; this one finds the command that is meant.
+// spoolrpc: looks at spools and after them. One file per subcommand; this one finds the command
+// that is meant.
 
 #include <stdio.h>
 
@@ -16,14 +17,16 @@ namespace spoolrpc::cli {
 namespace {
 
 std::vector<const Command*> Commands() {
-  return {&StatusCommand(), &DumpCommand(), &TicketCommand()};
+  return {&StatusCommand(), &DumpCommand(), &TicketCommand(),
+          &DrainCommand(),  &StopCommand(), &GcCommand()};
 }
 
 std::string Overview() {
   std::string text =
       "usage: spoolrpc COMMAND [ARGUMENT...] [--FLAG...]\n"
       "\n"
-      "Looks at spools, the directories that carry SpoolRPC's calls, and at durable calls.\n"
+      "Looks at spools, the directories that carry SpoolRPC's calls, and at durable calls;\n"
+      "stops servers, and collects what dead processes left.\n"
       "\n"
       "Commands:\n";
   for (const Command* command : Commands()) {

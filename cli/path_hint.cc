@@ -59,6 +59,14 @@ PathHint HintOf(const std::string& path) {
         name == spool::kRequests ? log::Direction::kRequests : log::Direction::kResponses;
   } else if (name == spool::kDoorbell) {
     hint.kind = Kind::kDoorbell;
+  } else if (part(1) == spool::kServers && spool::NumberBehind(spool::kExclusive, name) > 0) {
+    hint.kind = Kind::kRecord;
+    hint.record = spool::RecordKind::kExclusive;
+  } else if (part(1) == spool::kInbox && spool::NumberBehind(spool::kStop, name) > 0) {
+    hint.kind = Kind::kRecord;
+    hint.record = spool::RecordKind::kStop;
+    hint.id.clear();
+    spool::ParseIdName(part(2), &hint.id);
   } else if (part(1) == spool::kInbox) {
     hint.kind = Kind::kAnnouncement;
     spool::ParseIdName(name.substr(0, name.rfind('.')), &hint.id);

@@ -61,6 +61,10 @@ absl::string_view KindName(RecordKind kind) {
       return "reply of a durable call";
     case RecordKind::kRetention:
       return "retention of durable calls";
+    case RecordKind::kStop:
+      return "request to stop";
+    case RecordKind::kExclusive:
+      return "exclusive server";
   }
   return "";
 }
@@ -86,6 +90,10 @@ std::unique_ptr<google::protobuf::Message> NewMessage(RecordKind kind) {
       return std::make_unique<spool::DurableReplyRecord>();
     case RecordKind::kRetention:
       return std::make_unique<spool::RetentionRecord>();
+    case RecordKind::kStop:
+      return std::make_unique<spool::StopRecord>();
+    case RecordKind::kExclusive:
+      return std::make_unique<spool::ExclusiveRecord>();
   }
   return std::make_unique<google::protobuf::Empty>();
 }
@@ -166,6 +174,20 @@ std::string Gist(RecordKind kind, const google::protobuf::Message& message, std:
       const auto& record = static_cast<const spool::RetentionRecord&>(message);
       return absl::StrCat(FormatAge(absl::Nanoseconds(record.max_age_ns())), ", ",
                           record.max_finished(), " finished");
+    }
+    case RecordKind::kStop: {
+      const auto& record = static_cast<const spool::StopRecord&>(message);
+      *id = record.server_id();
+      return absl::StrCat(record.has_deadline_ns()
+                              ? FormatAge(absl::Nanoseconds(record.deadline_ns()))
+                              : "no deadline",
+                          ", asked by ", Who(record.process()));
+    }
+    case RecordKind::kExclusive: {
+      const auto& record = static_cast<const spool::ExclusiveRecord&>(message);
+      *id = record.server_id();
+      return absl::StrCat("number ", record.number(), ", ",
+                          Owner(record.server_id(), record.process(), "given back by "));
     }
   }
   return "";

@@ -16,9 +16,11 @@
 #include "spoolrpc/spool/query.h"
 
 ABSL_FLAG(bool, json, false, "Print one JSON document, described by proto/spoolrpc/status.proto.");
-ABSL_FLAG(spoolrpc::cli::OptionalDuration, wait, {},
-          "Wait until a server is serving: for ever, or at most so long (--wait=30s). A spool that "
-          "does not exist yet is waited for too.");
+ABSL_FLAG(
+    spoolrpc::cli::OptionalDuration, wait, {},
+    "Wait for ever, or at most so long (--wait=30s): `status` until a server is serving, also "
+    "on a spool that does not exist yet; `drain` and `stop` until the servers are gone; "
+    "`gc` until it is known of every lease whether it moves.");
 ABSL_FLAG(std::string, service, "",
           "Ask for a server that offers this service, such as helloworld.Greeter; else any server "
           "will do. All are shown all the same.");

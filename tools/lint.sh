@@ -25,9 +25,9 @@ fi
 checks=("$@")
 ((${#checks[@]})) || checks=(format shell text threads tidy)
 
-# Where both builds below put their output, so that they do not undo each other's and the tests'.
-# (Under the thread-safety configuration, since it compiles with clang, whose flags clang-tidy understands.)
-analysis=(--config=thread_safety --platform_suffix=-analysis --symlink_prefix=/)
+# Both builds below take over what the tests under ThreadSanitizer (tools/test.sh) have built: the same configuration,
+# which has the thread-safety analysis and compiles with clang, whose flags clang-tidy understands.
+analysis=(--config=tsan --platform_suffix=-tsan --symlink_prefix=/)
 analysed_layers() {
   local layer
   for layer in runtime compiler_plugin cli; do

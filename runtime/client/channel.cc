@@ -147,7 +147,11 @@ absl::Status Channel::CheckCall(const MethodInfo& method, ClientContext* context
 
 std::optional<RetryPolicy> Channel::RetryPolicyOf(const MethodInfo& method) const {
   if (method.idempotency == Idempotency::kUnknown || method.hedging.max_attempts > 0) return {};
-  if (method.retry.max_attempts == 0) return options_.retry;
+  if (method.retry.max_attempts == 0) {
+    if (options_.retry.has_value() || options_.hedging.has_value()) return options_.retry;
+    if (!options_.failover) return {};
+    return client::FailoverPolicy();
+  }
   RetryPolicy policy;
   policy.max_attempts = method.retry.max_attempts;
   policy.initial_backoff = absl::Nanoseconds(method.retry.initial_backoff_ns);
@@ -360,7 +364,7 @@ absl::Status Channel::UnaryWithRetries(const MethodInfo& method, ClientContext* 
                                        google::protobuf::MessageLite* reply) {
   client::ContextAccess access(context);
   const os::Clock* const clock = options_.environment.clock;
-  client::RetryState state(policy, throttle_.get());
+  client::RetryState state(policy, client::ThrottleFor(policy, throttle_.get()));
   bool may_have_executed = false;
   for (;;) {
     absl::Status status = UnaryOnce(method, context, settings, request, size, reply);

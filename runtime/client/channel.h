@@ -93,6 +93,9 @@ struct ChannelOptions {
   // found, or at the deadline, is the last.
   std::optional<RetryPolicy> retry;
   std::optional<HedgingPolicy> hedging;
+  // Unary calls of idempotent methods without any policy go to another server when theirs is lost,
+  // up to four times.
+  bool failover = true;
   // See client::RetryThrottle.
   double retry_max_tokens = 100;
   double retry_token_ratio = 0.1;

@@ -125,9 +125,20 @@ absl::Duration Backoff::Next() {
   return delay * (1 - kJitter + 2 * kJitter * random_());
 }
 
+RetryPolicy FailoverPolicy() {
+  RetryPolicy policy;
+  policy.max_attempts = 5;
+  policy.initial_backoff = absl::Milliseconds(1);
+  policy.max_backoff = absl::Seconds(1);
+  policy.multiplier = 10;
+  policy.only_if_server_lost = true;
+  return policy;
+}
+
 RetryState::RetryState(const RetryPolicy& policy, RetryThrottle* throttle, RandomFn random,
                        int attempt_limit)
     : retryable_(policy.retryable),
+      only_if_server_lost_(policy.only_if_server_lost),
       max_attempts_(std::min(policy.max_attempts, attempt_limit)),
       throttle_(throttle),
       backoff_(policy, std::move(random)) {}
@@ -139,7 +150,11 @@ std::optional<absl::Duration> RetryState::OnEnd(const absl::Status& status,
     if (throttle_ != nullptr) throttle_->OnSuccess();
     return std::nullopt;
   }
-  const bool retryable = retryable_.Contains(status.code());
+  bool retryable = retryable_.Contains(status.code());
+  if (retryable && only_if_server_lost_) {
+    const auto info = GetErrorInfo(status);
+    retryable = info.has_value() && info->reason() == ErrorInfo::SERVER_LOST;
+  }
   const bool refused = pushback.kind == Pushback::Kind::kNever;
   if (throttle_ != nullptr && (retryable || refused)) throttle_->OnFailure();
   if (!retryable || refused || ended_ >= max_attempts_) return std::nullopt;

@@ -54,7 +54,13 @@ struct RetryPolicy {
   absl::Duration max_backoff = absl::Seconds(5);
   double multiplier = 2;
   StatusCodeSet retryable = {absl::StatusCode::kUnavailable};
+  // Of those only what ended since the server was lost (SERVER_LOST).
+  bool only_if_server_lost = false;
 };
+
+// Of idempotent calls without any other policy: when their server is lost they go to another one,
+// almost at once, and up to four times.
+RetryPolicy FailoverPolicy();
 
 struct HedgingPolicy {
   int max_attempts = 2;  // the first included
@@ -104,6 +110,12 @@ class Backoff {
   absl::Duration next_;  // before jitter
 };
 
+// `throttle`, or null for a policy that only sends again what a lost server had: then many calls
+// fail at once, which says nothing about the other servers.
+inline RetryThrottle* ThrottleFor(const RetryPolicy& policy, RetryThrottle* throttle) {
+  return policy.only_if_server_lost ? nullptr : throttle;
+}
+
 // One call under a retry policy. Not thread-safe.
 class RetryState {
  public:
@@ -119,6 +131,7 @@ class RetryState {
 
  private:
   const StatusCodeSet retryable_;
+  const bool only_if_server_lost_;
   const int max_attempts_;
   RetryThrottle* const throttle_;
   Backoff backoff_;

@@ -44,7 +44,7 @@ RetryingCall::RetryingCall(std::shared_ptr<Channel> channel, const MethodInfo& m
       request_(request),
       reply_(reply),
       done_(std::move(done)),
-      state_(policy, channel_->throttle_.get()) {}
+      state_(policy, ThrottleFor(policy, channel_->throttle_.get())) {}
 
 void RetryingCall::Attempt() {
   const CallSettings settings =

@@ -436,6 +436,7 @@ void SessionPool::EmptyGraves() {
 }
 
 void SessionPool::Scan(os::Nanos now, const Methods& wanted, const Methods& missing) {
+  shunned_.Prune(now);
   std::string situation;
   std::vector<spool::ServerEntry> found;
   std::vector<std::string> problems;
@@ -581,10 +582,7 @@ bool SessionPool::Enough(const ServerSchema& schema, const Methods& missing) {
 void SessionPool::Connect(const spool::ServerEntry& server,
                           const std::shared_ptr<const ServerSchema>& schema, const Methods& missing,
                           os::Nanos now) {
-  if (const auto it = shunned_.find(server.id); it != shunned_.end()) {
-    if (now < it->second) return;
-    shunned_.erase(it);
-  }
+  if (shunned_.Contains(server.id, now)) return;
   for (const auto& pending : pending_) {
     if (pending->server.id == server.id) return;
   }
@@ -669,6 +667,9 @@ bool SessionPool::LookAt(Pending* pending, os::Nanos now) {
     Fail(adopted);
   } else if (verdict.ok() && verdict->verdict() == spool::VerdictRecord::REFUSED) {
     OnRefused(*pending, *verdict);
+  } else if (absl::IsResourceExhausted(verdict.status())) {
+    // Not even the withdrawal finds room.
+    Fail(verdict.status());
   }
   GiveBack(pending, now);
   return true;
@@ -683,7 +684,10 @@ void SessionPool::OnRefused(const Pending& pending, const spool::VerdictRecord& 
     Fail(spool::WithReason(absl::PermissionDeniedError(message), ErrorInfo::PERMISSION_DENIED));
     return;
   }
-  Fail(spool::WithReason(absl::FailedPreconditionError(message),
+  const bool full = verdict.code() == static_cast<int>(absl::StatusCode::kResourceExhausted);
+  Fail(spool::WithReason(absl::Status(full ? absl::StatusCode::kResourceExhausted
+                                           : absl::StatusCode::kFailedPrecondition,
+                                      message),
                          verdict.reason() == ErrorInfo::VERSION_MISMATCH
                              ? ErrorInfo::VERSION_MISMATCH
                              : ErrorInfo::SPOOL_UNUSABLE));
@@ -691,7 +695,7 @@ void SessionPool::OnRefused(const Pending& pending, const spool::VerdictRecord& 
 
 void SessionPool::GiveBack(Pending* pending, os::Nanos now) {
   // Not tried again for a while; a server that lives and was only slow comes back.
-  shunned_[pending->server.id] = now + withdraw_after_;
+  shunned_.Add(pending->server.id, now + withdraw_after_);
   pending->directory->Withdraw().status().IgnoreError();
   graves_.push_back(std::move(pending->directory));
 }

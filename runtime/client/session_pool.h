@@ -17,6 +17,7 @@
 #include "spoolrpc/client/channel.h"
 #include "spoolrpc/client/client_session.h"
 #include "spoolrpc/client/server_schema.h"
+#include "spoolrpc/client/shun_list.h"
 #include "spoolrpc/link/io_threads.h"
 #include "spoolrpc/rpc/method_info.h"
 #include "spoolrpc/spool/collector.h"
@@ -186,7 +187,7 @@ class SessionPool {
   std::unique_ptr<link::FlusherThreads> flushers_;
   std::shared_ptr<link::PollerThreads> pollers_;
   std::vector<std::unique_ptr<Pending>> pending_;
-  std::map<std::string, os::Nanos> shunned_;  // server id -> until when not to try it
+  ShunList shunned_;
   // Halves of sessions that have ended, still to be removed.
   std::vector<std::unique_ptr<spool::SessionDirectory>> graves_;
   std::map<ClientSession*, int> pidfds_;

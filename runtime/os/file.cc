@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "spoolrpc/os/error.h"
 
@@ -42,6 +44,7 @@ FileInfo ToFileInfo(const struct stat& s) {
 constexpr int kOpenDirectoryFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
 // Deeper than any tree of a spool. A hostile one costs a descriptor and a stack frame a level.
 constexpr int kMaxTreeDepth = 32;
+constexpr int kStaleAttempts = 3;
 
 absl::Status GoneIsFine(const absl::Status& status) {
   return absl::IsNotFound(status) ? absl::OkStatus() : status;
@@ -234,7 +237,17 @@ absl::Status Link(SystemCalls* calls, const std::string& from, const std::string
 absl::StatusOr<std::vector<std::string>> ListDirectory(SystemCalls* calls,
                                                        const std::string& path) {
   std::vector<std::string> names;
-  const int result = Retrying([&] { return calls->List(path.c_str(), &names); });
+  int result = 0;
+  for (int attempt = 0; attempt < kStaleAttempts; ++attempt) {
+    names.clear();
+    result = Retrying([&] { return calls->List(path.c_str(), &names); });
+    if (result != -ESTALE) break;
+    // The client of a network file system has an old notion of it, which looking at where it is
+    // mends.
+    const std::string above = path.substr(0, std::max<size_t>(1, path.rfind('/')));
+    std::vector<std::string> unused;
+    Retrying([&] { return calls->List(above.c_str(), &unused); });
+  }
   if (result < 0) return ErrnoToStatus(-result, "list", path);
   return names;
 }

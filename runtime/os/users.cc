@@ -87,20 +87,4 @@ bool IsMember(uint32_t uid, uint32_t gid) {
   return std::find(groups.begin(), groups.end(), gid) != groups.end();
 }
 
-bool IsPrivateGroup(uint32_t gid, uint32_t uid) {
-  passwd user;
-  std::vector<char> user_buffer;
-  if (!Find(getpwuid_r, static_cast<uid_t>(uid), &user, &user_buffer)) return false;
-  struct group entry;
-  std::vector<char> group_buffer;
-  if (user.pw_gid != gid || !Find(getgrgid_r, static_cast<gid_t>(gid), &entry, &group_buffer)) {
-    return false;
-  }
-  const absl::string_view name = user.pw_name;
-  for (char** member = entry.gr_mem; *member != nullptr; ++member) {
-    if (name != *member) return false;
-  }
-  return name == entry.gr_name;
-}
-
 }  // namespace spoolrpc::os

@@ -23,10 +23,6 @@ absl::StatusOr<uint32_t> ResolveGroup(absl::string_view group);
 // Whether the user database lists `uid` as a member of `gid`; false if it knows no such user.
 bool IsMember(uint32_t uid, uint32_t gid);
 
-// Whether `gid` is the group that `uid` has for himself alone: it has his name, and no other
-// members.
-bool IsPrivateGroup(uint32_t gid, uint32_t uid);
-
 }  // namespace spoolrpc::os
 
 #endif  // SPOOLRPC_OS_USERS_H_

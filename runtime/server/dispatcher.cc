@@ -354,6 +354,7 @@ void Dispatcher::RunReady(uint64_t term) {
       as_worker = here && !must;
       if (here) {
         inline_call_ = call;
+        inline_term_ = term;
         inline_since_.store(env_.clock->Now(), std::memory_order_release);
       }
     }
@@ -374,8 +375,10 @@ void Dispatcher::RunReady(uint64_t term) {
     }
     const os::Nanos now = env_.clock->Now();
     absl::MutexLock lock(&mu_);
-    inline_since_.store(0, std::memory_order_release);
-    inline_call_.reset();
+    if (inline_term_ == term) {
+      inline_since_.store(0, std::memory_order_release);
+      inline_call_.reset();
+    }
     if (reply && (unflushed_.empty() || unflushed_.back() != call->session())) {
       unflushed_.push_back(call->session());
     }
@@ -466,7 +469,8 @@ void Dispatcher::Tick(os::Nanos now) {
     const os::Nanos since = inline_since_.load(std::memory_order_acquire);
     if (since != 0 && now - since >= kLoopPatience && inline_call_ != nullptr) {
       acknowledge.push_back(inline_call_);
-      if (leader_.load(std::memory_order_relaxed) != 0) {
+      // (Not whoever has taken over from the thread in that handler.)
+      if (leader_.load(std::memory_order_relaxed) == inline_term_) {
         // Somebody else leads from here on; the thread in the handler notices when it is done.
         leader_.store(0, std::memory_order_release);
         vacant_ = true;

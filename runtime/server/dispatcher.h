@@ -146,7 +146,10 @@ class Dispatcher {
   int idle_loops_ ABSL_GUARDED_BY(mu_) = 0;
   // Read by the loop, and not yet run. Anybody may take them over.
   std::deque<std::shared_ptr<ServerCall>> ready_ ABSL_GUARDED_BY(mu_);
+  // The call that a loop thread runs, and in which term. One that was deposed meanwhile may be at
+  // an earlier one, of which nothing is said here any more once the next leader runs a call.
   std::shared_ptr<ServerCall> inline_call_ ABSL_GUARDED_BY(mu_);
+  uint64_t inline_term_ ABSL_GUARDED_BY(mu_) = 0;
   // Sessions with replies that the loop has not flushed.
   std::vector<std::shared_ptr<CallSession>> unflushed_ ABSL_GUARDED_BY(mu_);
   // Calls that the executor has, in the order of their admission.

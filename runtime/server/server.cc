@@ -7,12 +7,25 @@
 #include "spoolrpc/server/method_table.h"
 #include "spoolrpc/server/server_log.h"
 #include "spoolrpc/server/spool_server.h"
+#include "spoolrpc/server/stop_signal.h"
 
 namespace spoolrpc {
 
-Server::Server() : failures_(std::make_unique<server::FailureLog>()) {}
+Server::Server()
+    : failures_(std::make_unique<server::FailureLog>()),
+      stop_(std::make_unique<server::StopSignal>()) {}
 
-Server::~Server() { Shutdown(); }
+Server::~Server() {
+  Shutdown();
+  stop_->Close();
+  if (stopper_.joinable()) stopper_.join();
+}
+
+void Server::StartStopper() {
+  stopper_ = std::thread([this] {
+    if (stop_->AwaitAsked()) Shutdown(stop_->deadline());
+  });
+}
 
 absl::Status Server::StartObservers() {
   std::vector<std::string> names;
@@ -45,13 +58,14 @@ absl::Status Server::Wait() {
 }
 
 void Server::Shutdown(absl::Time deadline) {
+  stop_->BringForward(deadline);
   absl::MutexLock shutdown(&shutdown_mu_);
   {
     absl::MutexLock lock(&mu_);
     if (stopped_) return;
   }
   for (ServerObserver* observer : observers_) observer->OnDrain();
-  for (const auto& server : servers_) server->Drain(deadline);
+  for (const auto& server : servers_) server->Drain();
   for (ServerObserver* observer : observers_) observer->OnStopped();
   if (metrics_file_ != nullptr) metrics_file_->Stop();
   absl::MutexLock lock(&mu_);

@@ -15,12 +15,19 @@
 #include "spoolrpc/server/method_table.h"
 #include "spoolrpc/server/server_log.h"
 #include "spoolrpc/server/spool_server.h"
+#include "spoolrpc/server/stop_signal.h"
 #include "spoolrpc/spool/address.h"
 
 namespace spoolrpc {
 
 ServerBuilder& ServerBuilder::AddSpool(absl::string_view address) {
   addresses_.emplace_back(address);
+  return *this;
+}
+
+ServerBuilder& ServerBuilder::set_exclusive(spool::ExclusiveMode mode, absl::Duration grace) {
+  exclusive_ = mode;
+  grace_ = grace;
   return *this;
 }
 
@@ -200,6 +207,10 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
   if (lease_term_ < absl::Milliseconds(100) || lease_term_ > absl::Hours(24)) {
     return absl::InvalidArgumentError("ServerBuilder: lease_term: must be from 100 ms to 24 h");
   }
+  if (grace_ < absl::ZeroDuration() || grace_ > absl::Hours(24 * 365)) {
+    return absl::InvalidArgumentError(
+        "ServerBuilder: set_exclusive: grace must be from 0 to a year");
+  }
   if (metrics_ != nullptr && metrics_->role() != metrics::Role::kServer) {
     return absl::InvalidArgumentError(
         "ServerBuilder: set_metrics(): the registry counts for a client; make one of "
@@ -322,6 +333,7 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
     options.log = server->logs_.back().get();
     options.workers = workers;
     options.failures = server->failures_.get();
+    options.stop = server->stop_.get();
     options.max_queued = max_queued_;
     options.max_streams = max_streams_;
     options.max_request_size = max_receive_;
@@ -331,6 +343,8 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
     options.term = absl::ToInt64Nanoseconds(lease_term_);
     options.log_capacity = log_capacity_;
     options.discard_pending = discard_pending_;
+    options.exclusive = exclusive_;
+    options.grace = grace_;
     options.compression = compression_;
     if (retention_.has_value()) {
       options.retention.emplace();
@@ -344,6 +358,7 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
     server->servers_.push_back(*std::move(started));
   }
   if (server->metrics_file_ != nullptr) server->metrics_file_->Start();
+  server->StartStopper();
   return server;
 }
 

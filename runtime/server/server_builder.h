@@ -18,6 +18,7 @@
 #include "spoolrpc/server/server.h"
 #include "spoolrpc/server/server_interceptor.h"
 #include "spoolrpc/server/service.h"
+#include "spoolrpc/spool/exclusive.h"
 #include "spoolrpc/spool/spool.h"
 #include "spoolrpc/wait/poll_schedule.h"
 
@@ -33,6 +34,15 @@ class ServerBuilder {
   // Serves the spool at `address` ("spool:/path", a plain path, or empty for $SPOOLRPC_DIR or
   // ~/.cache/spoolrpc), which is created if it is missing. May be called for several spools.
   ServerBuilder& AddSpool(absl::string_view address);
+  // Whether the server shares its spools with others. kShared, the default: with any, but no
+  // server that wants them for itself. kRefuse: BuildAndStart() returns ALREADY_EXISTS, with host
+  // and pid, if another server is there. kForce: others are asked to stop, as `spoolrpc stop` does
+  // it; what they still run after `grace` is cancelled; DEADLINE_EXCEEDED if one is there 30 s
+  // after that. Of several that start at the same moment on any hosts, at most one is let in. Who
+  // is dead, or has a lease that expires while BuildAndStart() watches it (a term, at most), is in
+  // nobody's way. A server that has the spool for itself steps down when it finds, after its lease
+  // had expired, that another one has taken over.
+  ServerBuilder& set_exclusive(spool::ExclusiveMode mode, absl::Duration grace = absl::Seconds(10));
   // `service` must outlive the server.
   ServerBuilder& RegisterService(Service* service);
 
@@ -129,6 +139,8 @@ class ServerBuilder {
   };
   std::vector<MethodBatch> batches_;
   bool discard_pending_ = false;
+  spool::ExclusiveMode exclusive_ = spool::ExclusiveMode::kShared;
+  absl::Duration grace_;
   struct Retention {
     absl::Duration max_age;
     uint64_t max_finished;

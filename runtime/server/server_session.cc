@@ -154,7 +154,7 @@ void ServerSession::ResolveDoubt(log::AlignedBuffer* buffer,
     return;
   }
   // First the own lease, then what the client's counter is, and then it has to move from there.
-  if (link_->own_lease().valid(now)) {
+  if (link_->own_lease().valid(now) && host_->MayExecute(now)) {
     const auto head = link_->ReadHeadAnew(buffer);
     if (head.ok()) {
       if (doubt_counter_ == 0) {
@@ -560,7 +560,10 @@ ServerSession::Start ServerSession::CheckCall(const std::shared_ptr<ServerCall>&
     return Start::kAnswered;
   }
   // The lease as it is now, after the acknowledgement: a renewal would hide that it had lapsed.
-  if (now - link_->last_look() > term_ / 2 || !link_->own_lease().valid(now)) Doubt();
+  if (now - link_->last_look() > term_ / 2 || !link_->own_lease().valid(now) ||
+      !host_->MayExecute(now)) {
+    Doubt();
+  }
   absl::MutexLock lock(&mu_);
   if (ended()) return Start::kDropped;
   if (in_doubt_.load(std::memory_order_relaxed)) {

@@ -35,6 +35,9 @@ class SessionHost {
   // The session has ended and wants to be removed. May be called under the session's poll.
   virtual void OnSessionEnded(ServerSession* session, bool client_gone) = 0;
   virtual bool draining() const = 0;
+  // False while it is not certain that the server still has the spool for itself, if it asked for
+  // that.
+  virtual bool MayExecute(os::Nanos now) const = 0;
   // Runs what a reactor is told, or another callback, on a thread of the server.
   virtual void RunReaction(std::function<void()> reaction) = 0;
   virtual AfterReply* after_reply() = 0;

@@ -8,9 +8,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "spoolrpc/os/file.h"
+#include "spoolrpc/os/random.h"
 #include "spoolrpc/server/service_records.h"
 
 namespace spoolrpc::server {
@@ -27,6 +29,7 @@ constexpr os::Nanos kRefusalTime = 60000 * kMillisecond;
 constexpr os::Nanos kShortestGravesInterval = 20 * kMillisecond;
 constexpr os::Nanos kLongestGravesInterval = 2000 * kMillisecond;
 constexpr int kIoThreads = 4;
+constexpr absl::Duration kDeadlineLook = absl::Milliseconds(50);
 constexpr absl::Duration kDrainGoodbyeTime = absl::Seconds(2);
 // How long a server that shuts down waits for clients to make room for replies.
 constexpr absl::Duration kDrainReplyTime = absl::Seconds(10);
@@ -55,9 +58,7 @@ absl::Status SpoolServer::Begin() {
   buffer_ = std::make_unique<log::AlignedBuffer>(kBufferSize);
   collector_ = std::make_unique<spool::Collector>(spool_);
   collector_->Collect("", [](const std::string&) { return false; });
-  auto directory = spool::ServerDirectory::Publish(spool_, std::move(record));
-  if (!directory.ok()) return directory.status();
-  directory_ = *std::move(directory);
+  if (absl::Status s = Publish(std::move(record)); !s.ok()) return s;
   options_.log->OpenFile(*spool_, directory_->id());
   options_.log->Log(
       LogLevel::kInfo,
@@ -117,6 +118,32 @@ absl::Status SpoolServer::Begin() {
   return absl::OkStatus();
 }
 
+absl::Status SpoolServer::Publish(spool::ServerRecord record) {
+  record.set_server_id(os::RandomBytes(spool::kIdSize));
+  spool::ExclusiveOptions exclusive;
+  exclusive.mode = options_.exclusive;
+  exclusive.server_id = record.server_id();
+  exclusive.term_ns = record.lease_term_ns();
+  exclusive.grace = options_.grace;
+  hold_ = std::make_unique<spool::ExclusiveHold>(spool_, std::move(exclusive));
+  if (absl::Status s = hold_->Enter(); !s.ok()) return s;
+  auto directory = spool::ServerDirectory::Publish(spool_, std::move(record));
+  absl::Status status = directory.status();
+  if (status.ok()) {
+    directory_ = *std::move(directory);
+    status = hold_->Confirm();
+    if (status.ok()) return status;
+    directory_->Remove();
+  }
+  hold_->Release();
+  return status;
+}
+
+bool SpoolServer::MayExecute(os::Nanos now) const {
+  // Renewed, and seen since then that nobody else had taken the spool.
+  return options_.exclusive == spool::ExclusiveMode::kShared || lease_.Take(now).has_value();
+}
+
 int SpoolServer::DurableRoom() const {
   // Enough to keep every worker busy and every batch full, and not more: what one server has
   // claimed no other one can run.
@@ -129,7 +156,7 @@ int SpoolServer::DurableRoom() const {
 }
 
 SpoolServer::~SpoolServer() {
-  if (housekeeper_.joinable()) Drain(absl::InfiniteFuture());
+  Drain();
   for (const auto& [id, fd] : pidfds_) close(fd);
   if (epoll_fd_ >= 0) close(epoll_fd_);
   if (wake_fd_ >= 0) close(wake_fd_);
@@ -237,7 +264,7 @@ void SpoolServer::HousekeepOnce() {
   os::Nanos now = env_.clock->Now();
   const bool rung = inbox_rung_.exchange(false, std::memory_order_acq_rel);
   if (durable_rung_.exchange(false, std::memory_order_acq_rel)) durable_->Wake();
-  if ((rung || now >= next_inbox_) && !draining()) {
+  if (rung || now >= next_inbox_) {
     LookIntoInbox();
     now = env_.clock->Now();
   }
@@ -284,17 +311,19 @@ void SpoolServer::HousekeepOnce() {
 }
 
 void SpoolServer::LookIntoInbox() {
-  const auto ids = directory_->ListInbox();
-  if (!ids.ok()) {
-    if (absl::IsNotFound(ids.status())) {
+  const auto inbox = directory_->ListInbox();
+  if (!inbox.ok()) {
+    if (absl::IsNotFound(inbox.status()) && !draining()) {
       const absl::Status there = directory_->CheckStillThere();
-      StepDown(there.ok() ? ids.status() : there);
+      StepDown(there.ok() ? inbox.status() : there);
     }
     return;
   }
-  for (const std::string& id : *ids) {
+  for (const uint32_t number : inbox->stops) TakeStop(number);
+  for (const std::string& id : inbox->sessions) {
     // Taking many in may last longer than a term.
     RenewLeasesIfDue();
+    absl::MutexLock accepting(&accept_mu_);
     if (draining()) return;
     {
       absl::MutexLock lock(&mu_);
@@ -305,6 +334,31 @@ void SpoolServer::LookIntoInbox() {
     Accept(id);
     last_arrival_ = env_.clock->Now();
   }
+}
+
+void SpoolServer::TakeStop(uint32_t number) {
+  if (stops_seen_.count(number) > 0) return;
+  const auto record = directory_->ReadStop(number);
+  if (!record.ok() && !absl::IsDataLoss(record.status()) &&
+      !absl::IsFailedPrecondition(record.status())) {
+    return;  // the next look reads it
+  }
+  stops_seen_.insert(number);
+  if (!record.ok()) {
+    Warn(absl::StrCat("a request to stop does not count: ", record.status().ToString()));
+    return;
+  }
+  const absl::Duration left =
+      record->has_deadline_ns()
+          ? absl::Nanoseconds(std::min<uint64_t>(record->deadline_ns(), INT64_MAX))
+          : absl::InfiniteDuration();
+  options_.log->Log(LogLevel::kInfo,
+                    absl::StrCat("asked to stop by pid ", record->process().pid(), " on ",
+                                 absl::CEscape(record->process().host()), ", uid ",
+                                 record->process().uid(), "; what runs may go on for ",
+                                 left == absl::InfiniteDuration() ? "as long as it takes"
+                                                                  : absl::FormatDuration(left)));
+  options_.stop->Ask(absl::Now() + left);
 }
 
 void SpoolServer::Accept(const std::string& id) {
@@ -391,6 +445,7 @@ void SpoolServer::RenewLeases(os::Nanos now) {
   const os::Nanos ended = env_.clock->Now();
   // Only what others can still find has been renewed.
   if (status.ok()) status = directory_->CheckStillThere();
+  if (status.ok()) status = hold_->Check();
   if (status.ok()) lease_.OnRenewed(began, ended);
   if (absl::IsFailedPrecondition(status)) {
     StepDown(status);
@@ -449,13 +504,17 @@ void SpoolServer::EmptyGraves(bool all) {
 }
 
 void SpoolServer::Collect() {
-  const auto removed = collector_->Collect(directory_->id(), [this](const std::string& id) {
+  const auto leftovers = collector_->Collect(directory_->id(), [this](const std::string& id) {
     RenewLeasesIfDue();
     absl::MutexLock lock(&mu_);
     return sessions_.count(id) > 0;
   });
-  for (const std::string& path : removed) {
-    options_.log->Log(LogLevel::kInfo, absl::StrCat("removed what a dead process left: ", path));
+  for (const spool::Leftover& leftover : leftovers) {
+    // (What cannot be removed is tried again each time.)
+    options_.log->Log(
+        leftover.status.ok() ? LogLevel::kInfo : LogLevel::kDebug,
+        absl::StrCat(leftover.status.ok() ? "removed " : "could not remove ", leftover.path, ": ",
+                     leftover.reason, leftover.status.ok() ? "" : "; ", leftover.status.message()));
   }
 }
 
@@ -473,17 +532,31 @@ void SpoolServer::StepDown(const absl::Status& why) {
   stepped_down_.Notify();
 }
 
-void SpoolServer::Drain(absl::Time deadline) {
+bool SpoolServer::AwaitIdle() {
+  for (;;) {
+    const absl::Time now = absl::Now();
+    const absl::Time deadline = options_.stop->deadline();
+    // In steps: the deadline may be brought forward.
+    if (dispatcher_->WaitIdle(std::min(deadline, now + kDeadlineLook))) return true;
+    if (deadline <= absl::Now()) return false;
+  }
+}
+
+void SpoolServer::Drain() {
   if (!housekeeper_.joinable()) return;
   draining_.store(true, std::memory_order_release);
-  durable_->StopTaking();
   options_.log->Log(LogLevel::kInfo, absl::StrCat("draining ", spool_->root()));
+  {
+    // A session that is being accepted just now is there from here on, and no more are accepted.
+    absl::MutexLock accepting(&accept_mu_);
+  }
+  durable_->StopTaking();
   for (const auto& session : Sessions()) session->Drain();
   for (const auto& call : dispatcher_->TakeQueued()) {
     call->session()->RejectCall(call, wire::NOT_STARTED_DRAINING,
                                 absl::UnavailableError("the server is draining"));
   }
-  if (!dispatcher_->WaitIdle(deadline)) {
+  if (!AwaitIdle()) {
     for (const auto& session : Sessions()) session->CancelAll();
     durable_->CancelAll();
     dispatcher_->WaitIdle(absl::InfiniteFuture());
@@ -519,6 +592,7 @@ void SpoolServer::Drain(absl::Time deadline) {
   for (const auto& session : Sessions()) Bury(session);
   EmptyGraves(/*all=*/true);
   directory_->RenewLease(log::WriterState::kClosed, dispatcher_->calls_served()).IgnoreError();
+  hold_->Release();
   directory_->Remove();
   options_.log->Log(LogLevel::kInfo,
                     absl::StrCat("stopped after ", dispatcher_->calls_served(), " calls"));

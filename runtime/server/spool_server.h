@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -23,7 +24,9 @@
 #include "spoolrpc/server/method_table.h"
 #include "spoolrpc/server/server_log.h"
 #include "spoolrpc/server/server_session.h"
+#include "spoolrpc/server/stop_signal.h"
 #include "spoolrpc/spool/collector.h"
+#include "spoolrpc/spool/exclusive.h"
 #include "spoolrpc/spool/server_directory.h"
 #include "spoolrpc/spool/server_lease.h"
 #include "spoolrpc/spool/spool.h"
@@ -49,11 +52,16 @@ struct SpoolServerOptions {
   Compression compression = Compression::kDefault;
   int max_streams = 1000;
   bool discard_pending = false;
+  spool::ExclusiveMode exclusive = spool::ExclusiveMode::kShared;
+  absl::Duration grace;  // what other servers get, with ExclusiveMode::kForce
   // Null: nothing is counted. Its methods are those that `methods` counts in.
   metrics::Registry* metrics = nullptr;
   std::optional<spool::RetentionRecord> retention;
   spool::SpoolAccess access;
   AuthPolicy policy;
+  // Until when what runs may go on once the server drains; told of requests to stop that are found
+  // in the inbox. Must outlive the server.
+  StopSignal* stop = nullptr;
 };
 
 // Thread-safe.
@@ -63,10 +71,10 @@ class SpoolServer final : public SessionHost {
   // Drain() must have been called.
   ~SpoolServer() override;
 
-  // Stops taking calls, returns those that have not started, waits for those that run until
-  // `deadline`, cancels what is left and waits for it, ends the sessions, and removes the
-  // directory.
-  void Drain(absl::Time deadline);
+  // Stops taking calls, returns those that have not started, waits for those that run until the
+  // deadline of options.stop (which may be brought forward meanwhile), cancels what is left and
+  // waits for it, ends the sessions, and removes the directory.
+  void Drain();
 
   const std::string& directory() const { return directory_->path(); }
   const std::string& root() const { return spool_->root(); }
@@ -78,6 +86,7 @@ class SpoolServer final : public SessionHost {
   void Dispatch(std::vector<std::shared_ptr<ServerCall>> calls, bool inline_allowed) override;
   void OnSessionEnded(ServerSession* session, bool client_gone) override;
   bool draining() const override { return draining_.load(std::memory_order_acquire); }
+  bool MayExecute(os::Nanos now) const override;
   void RunReaction(std::function<void()> reaction) override;
   AfterReply* after_reply() override { return dispatcher_->after_reply(); }
   exec::TimerQueue* timers() override { return &timers_; }
@@ -89,15 +98,20 @@ class SpoolServer final : public SessionHost {
  private:
   explicit SpoolServer(const SpoolServerOptions& options);
   absl::Status Begin();
+  // Publishes the directory, if the spool is not another server's.
+  absl::Status Publish(spool::ServerRecord record);
   // How many durable calls are claimed at once.
   int DurableRoom() const;
   int OnRung(uint32_t slot, log::AlignedBuffer* buffer) ABSL_LOCKS_EXCLUDED(mu_);
   void Wake();
+  // Waits until nothing runs any more; false: the deadline has passed.
+  bool AwaitIdle();
 
   // What follows belongs to the housekeeper's thread.
   void Housekeep();
   void HousekeepOnce();
   void LookIntoInbox() ABSL_LOCKS_EXCLUDED(mu_);
+  void TakeStop(uint32_t number);
   void Accept(const std::string& id) ABSL_LOCKS_EXCLUDED(mu_);
   void RenewLeases(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
   // For the housekeeper, between two pieces of any work that may take long: leases do not wait for
@@ -115,6 +129,8 @@ class SpoolServer final : public SessionHost {
   const os::Environment env_;
   std::shared_ptr<const spool::Spool> spool_;
   std::unique_ptr<spool::ServerDirectory> directory_;
+  // After it has said that the spool may be served, the housekeeper's.
+  std::unique_ptr<spool::ExclusiveHold> hold_;
   spool::ServerLease lease_;
   std::unique_ptr<link::FlusherThreads> flushers_;
   std::unique_ptr<link::PollerThreads> pollers_;
@@ -130,6 +146,9 @@ class SpoolServer final : public SessionHost {
   std::atomic<bool> durable_rung_{false};
   absl::Notification stepped_down_;
 
+  // Held while one session is accepted: whoever has set draining_ and then had it knows that no
+  // other is.
+  absl::Mutex accept_mu_ ABSL_ACQUIRED_BEFORE(mu_);
   mutable absl::Mutex mu_;
   std::map<std::string, std::shared_ptr<ServerSession>> sessions_ ABSL_GUARDED_BY(mu_);
   std::vector<std::shared_ptr<ServerSession>> slots_ ABSL_GUARDED_BY(mu_);
@@ -148,6 +167,7 @@ class SpoolServer final : public SessionHost {
   // Sessions whose files are to be removed once nobody has them open.
   std::map<std::string, std::weak_ptr<ServerSession>> graves_;
   std::map<std::string, os::Nanos> touches_;  // directory -> when
+  std::set<uint32_t> stops_seen_;             // requests to stop that are in the inbox
   os::Nanos next_inbox_ = 0;
   os::Nanos last_arrival_ = 0;
   os::Nanos next_lease_ = 0;

@@ -54,7 +54,7 @@ bool DurableRetention::TimeOf(const std::string& ticket, bool finished, Times* t
     *times = it->second;
     return true;
   }
-  if (++looks_ > kMaxLooks) return false;
+  if (++looks_ > max_looks_) return false;
   const auto modified = store_->ModifiedTime(ticket, finished ? kReply : kCall);
   if (!modified.ok()) return false;
   *times = {finished, *modified, store_->MayDelete(ticket)};
@@ -63,7 +63,7 @@ bool DurableRetention::TimeOf(const std::string& ticket, bool finished, Times* t
 }
 
 bool DurableRetention::MayGo(const std::string& ticket, int64_t now, int64_t max_age) {
-  if (++looks_ > kMaxLooks) return false;
+  if (++looks_ > max_looks_) return false;
   const auto state = store_->Look(ticket);
   if (!state.ok() || !state->call) return false;
   if (state->reply) {
@@ -82,7 +82,7 @@ bool DurableRetention::MayGo(const std::string& ticket, int64_t now, int64_t max
 }
 
 void DurableRetention::Delete(const std::string& ticket, std::vector<std::string>* deleted) {
-  if (!store_->Delete(ticket).ok()) return;
+  if (!dry_run_ && !store_->Delete(ticket).ok()) return;
   times_.erase(ticket);
   deleted->push_back(ticket);
 }

@@ -27,8 +27,10 @@ absl::Status WriteRetention(const DurableStore& store, const RetentionRecord& re
 // blocks as the file system does.
 class DurableRetention {
  public:
-  // `store` must outlive it.
-  explicit DurableRetention(const DurableStore* store) : store_(store) {}
+  // `store` must outlive it. With `dry_run` nothing is deleted: what would be is only said. A sweep
+  // asks the file system for at most `max_looks` times of files; the next one for others.
+  explicit DurableRetention(const DurableStore* store, bool dry_run = false, int max_looks = 1000)
+      : store_(store), dry_run_(dry_run), max_looks_(max_looks) {}
 
   enum class Kind {
     kFinished,  // has a reply
@@ -48,16 +50,15 @@ class DurableRetention {
     bool deletable = true;
   };
 
-  // When the call got its reply, or was submitted. Asks the file system for at most kMaxLooks in a
-  // sweep.
+  // When the call got its reply, or was submitted.
   bool TimeOf(const std::string& ticket, bool finished, Times* times);
   // Of a call that is not known to be finished and is older than it may be: may it go?
   bool MayGo(const std::string& ticket, int64_t now, int64_t max_age);
   void Delete(const std::string& ticket, std::vector<std::string>* deleted);
 
-  static constexpr int kMaxLooks = 1000;
-
   const DurableStore* const store_;
+  const bool dry_run_;
+  const int max_looks_;
   std::map<std::string, Times> times_;
   int looks_ = 0;
 };

@@ -17,24 +17,10 @@
 namespace spoolrpc::spool {
 namespace {
 
-// Nobody takes a call over so often.
-constexpr uint32_t kMaxClaims = 1000000;
-
 absl::Status NoSuchCall(const std::string& path) {
   return absl::NotFoundError(absl::StrCat("no durable call at ", path,
                                           ": it never was in this spool, or it was deleted, by "
                                           "somebody or at the end of its retention"));
-}
-
-// The N of "claim.N", or 0.
-uint32_t ClaimNumber(absl::string_view name) {
-  uint32_t number = 0;
-  if (!absl::ConsumePrefix(&name, kClaim) || name.empty() || name[0] == '0' ||
-      name.find_first_not_of("0123456789") != absl::string_view::npos ||
-      !absl::SimpleAtoi(name, &number) || number > kMaxClaims) {
-    return 0;
-  }
-  return number;
 }
 
 template <class Record>
@@ -179,7 +165,7 @@ absl::StatusOr<DurableStore::State> DurableStore::Look(const std::string& ticket
     if (name == kCall) state.call = true;
     if (name == kStarted) state.started = true;
     if (name == kReply) state.reply = true;
-    state.claims = std::max(state.claims, ClaimNumber(name));
+    state.claims = std::max(state.claims, NumberBehind(kClaim, name));
   }
   return state;
 }
@@ -253,7 +239,7 @@ absl::StatusOr<DurableReplyRecord> DurableStore::Collect(const std::string& tick
 
 absl::StatusOr<bool> DurableStore::Claim(const DurableClaimRecord& record) const {
   const std::string directory = spool_->durable_call(record.ticket());
-  if (record.number() == 0 || record.number() > kMaxClaims) {
+  if (record.number() == 0 || record.number() > kMaxNumber) {
     return absl::ResourceExhaustedError(
         absl::StrCat("claim ", directory, ": it was taken over too often; delete it"));
   }

@@ -6,8 +6,10 @@
 #include <string>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 
 namespace spoolrpc::spool {
 
@@ -36,6 +38,8 @@ constexpr char kClaim[] = "claim.";  // with a number behind it
 constexpr char kStarted[] = "started";
 constexpr char kReply[] = "reply";
 constexpr char kRetention[] = "retention";
+constexpr char kStop[] = "stop.";            // with a number behind it
+constexpr char kExclusive[] = "exclusive.";  // with a number behind it
 
 inline std::string Join(absl::string_view a, absl::string_view b) {
   return absl::StrCat(a, "/", b);
@@ -51,6 +55,21 @@ inline bool ParseIdName(absl::string_view name, std::string* id) {
   }
   *id = absl::HexStringToBytes(name);
   return true;
+}
+
+// The highest number that a name may end in; nothing of one server or call comes so far.
+constexpr uint32_t kMaxNumber = 1000000;
+
+// The number behind `prefix` in a name such as "claim.3", from 1 to kMaxNumber; 0 for any other
+// name.
+inline uint32_t NumberBehind(absl::string_view prefix, absl::string_view name) {
+  uint32_t number = 0;
+  if (!absl::ConsumePrefix(&name, prefix) || name.empty() || name[0] == '0' ||
+      name.find_first_not_of("0123456789") != absl::string_view::npos ||
+      !absl::SimpleAtoi(name, &number) || number > kMaxNumber) {
+    return 0;
+  }
+  return number;
 }
 
 }  // namespace spoolrpc::spool

@@ -25,8 +25,13 @@ void OwnerWatch::Read(const std::string& id, os::Nanos planned, Watched* watched
   if (file.ok()) {
     const auto head = log::ReadHead(**file, direct, &buffer_);
     status = head.status();
-    if (head.ok()) watched->counter = head->counter;
+    if (head.ok()) {
+      watched->moved =
+          watched->moved || (watched->readings > 0 && head->counter != watched->counter);
+      watched->counter = head->counter;
+    }
   }
+  if (status.ok() || absl::IsNotFound(status)) ++watched->readings;
   const os::Nanos ended = spool_->env().clock->Now();
   if (status.ok() || absl::IsNotFound(status)) {
     watched->observer.OnReading(planned, began, ended, watched->counter);
@@ -35,9 +40,10 @@ void OwnerWatch::Read(const std::string& id, os::Nanos planned, Watched* watched
   }
 }
 
-bool OwnerWatch::Gone(const std::string& id, const ProcessIdentity& process, uint64_t term) {
-  if (spool_->env().host->Look(ToProcessId(process)) == os::Liveness::kDead) return true;
-  if (id.size() != kIdSize) return true;
+OwnerWatch::Life OwnerWatch::Look(const std::string& id, const ProcessIdentity& process,
+                                  uint64_t term) {
+  if (spool_->env().host->Look(ToProcessId(process)) == os::Liveness::kDead) return Life::kGone;
+  if (id.size() != kIdSize) return Life::kGone;
   const os::Nanos now = spool_->env().clock->Now();
   const auto [it, fresh] = watched_.try_emplace(
       id, std::clamp<os::Nanos>(static_cast<os::Nanos>(std::min<uint64_t>(term, kLongestTerm)),
@@ -46,12 +52,12 @@ bool OwnerWatch::Gone(const std::string& id, const ProcessIdentity& process, uin
   watched.asked = now;
   if (fresh) watched.observer.Start(now);
   const os::Nanos planned = watched.observer.next_reading();
-  if (now < planned && !watched.observer.expired()) return false;
+  if (now < planned && !watched.observer.expired()) return watched.life();
   Read(id, planned, &watched);
-  if (!watched.observer.expired()) return false;
+  if (!watched.observer.expired()) return watched.life();
   // What is concluded is concluded from a reading that began after the owner was found.
   Read(id, spool_->env().clock->Now(), &watched);
-  return watched.observer.expired();
+  return watched.observer.expired() ? Life::kGone : watched.life();
 }
 
 os::Nanos OwnerWatch::next_look() const {

@@ -24,6 +24,8 @@ enum class RecordKind : uint16_t {
   kDurableStarted = 7,
   kDurableReply = 8,
   kRetention = 9,
+  kStop = 10,
+  kExclusive = 11,
 };
 
 constexpr size_t kRecordHeaderSize = 24;

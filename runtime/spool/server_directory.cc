@@ -12,6 +12,7 @@
 #include "spoolrpc/os/users.h"
 #include "spoolrpc/spool/reason.h"
 #include "spoolrpc/spool/record_file.h"
+#include "spoolrpc/spool/stop_request.h"
 #include "spoolrpc/spool/verdict.h"
 
 namespace spoolrpc::spool {
@@ -34,7 +35,7 @@ ServerDirectory::ServerDirectory(std::shared_ptr<const Spool> spool, ServerRecor
 absl::StatusOr<std::unique_ptr<ServerDirectory>> ServerDirectory::Publish(
     std::shared_ptr<const Spool> spool, ServerRecord record) {
   os::SystemCalls* const calls = spool->env().calls;
-  record.set_server_id(os::RandomBytes(kIdSize));
+  if (record.server_id().empty()) record.set_server_id(os::RandomBytes(kIdSize));
   *record.mutable_process() = ToProcessIdentity(spool->env().host->Self());
   record.set_protocol_version(kProtocolVersion);
   record.set_min_protocol_version(kMinProtocolVersion);
@@ -104,15 +105,23 @@ absl::Status ServerDirectory::CheckStillThere() {
   return info.status();
 }
 
-absl::StatusOr<std::vector<std::string>> ServerDirectory::ListInbox() {
+absl::StatusOr<Inbox> ServerDirectory::ListInbox() {
   const auto names = os::ListDirectory(spool_->env().calls, Join(path_, kInbox));
   if (!names.ok()) return names.status();
-  std::vector<std::string> ids;
+  Inbox inbox;
   for (const std::string& name : *names) {
     std::string id;
-    if (ParseIdName(absl::string_view(name).substr(0, name.rfind('.')), &id)) ids.push_back(id);
+    if (ParseIdName(absl::string_view(name).substr(0, name.rfind('.')), &id)) {
+      inbox.sessions.push_back(std::move(id));
+    } else if (const uint32_t number = NumberBehind(kStop, name); number > 0) {
+      inbox.stops.push_back(number);
+    }
   }
-  return ids;
+  return inbox;
+}
+
+absl::StatusOr<StopRecord> ServerDirectory::ReadStop(uint32_t number) {
+  return ReadStopRequest(*spool_, path_, id(), number);
 }
 
 absl::Status ServerDirectory::Admit(const std::string& half, const os::FileInfo& info,
@@ -245,6 +254,9 @@ absl::StatusOr<std::unique_ptr<AcceptedSession>> ServerDirectory::Accept(
     verdict.set_log_capacity(log_capacity);
     verdict.set_max_request_size(max_request_size);
   } else {
+    // First, so that there is room for the verdict where the disk has no more for the half.
+    if (session.ok()) os::RemoveTree(calls, (*session)->paths.server_half).IgnoreError();
+    if (absl::IsResourceExhausted(status)) verdict.set_code(static_cast<int>(status.code()));
     verdict.set_verdict(VerdictRecord::REFUSED);
     verdict.set_detail(std::string(status.message()));
     verdict.set_reason(ReasonOf(status, ErrorInfo::SPOOL_UNUSABLE));

@@ -33,11 +33,16 @@ struct AcceptedSession {
   std::unique_ptr<wait::Doorbell> client_doorbell;
 };
 
+struct Inbox {
+  std::vector<std::string> sessions;  // announced: their ids (16 bytes)
+  std::vector<uint32_t> stops;        // numbers of requests to stop
+};
+
 // Every call blocks as the file system does. Not thread-safe, except doorbell().
 class ServerDirectory {
  public:
-  // Makes the directory complete and publishes it. `record` names the services; id, process and
-  // versions are filled in here.
+  // Makes the directory complete and publishes it. `record` names the services, and may name the
+  // id, which nobody else may have used; process and versions are filled in here.
   static absl::StatusOr<std::unique_ptr<ServerDirectory>> Publish(
       std::shared_ptr<const Spool> spool, ServerRecord record);
 
@@ -54,8 +59,10 @@ class ServerDirectory {
   // dead.
   absl::Status CheckStillThere();
 
-  // The sessions announced in the inbox: their ids (16 bytes).
-  absl::StatusOr<std::vector<std::string>> ListInbox();
+  // What the inbox holds, opened anew.
+  absl::StatusOr<Inbox> ListInbox();
+  // The request of that number that somebody stops this server; errors as ReadStopRequest()'s.
+  absl::StatusOr<StopRecord> ReadStop(uint32_t number);
   // Says whether a user may call: OK, or in words why not, to be read after "belongs to uid N, ".
   using AdmitFn = absl::FunctionRef<absl::Status(uint32_t uid, uint32_t gid)>;
   // Takes the session in, or refuses it: the verdict is linked, the announcement removed. An error

@@ -17,24 +17,15 @@ constexpr uint32_t kGroupInherits = 02000;
 constexpr uint32_t kShared = kGroupInherits | kSticky;
 
 // Whoever may write to a directory above the spool can move the spool away and put another there,
-// unless the directory is sticky.
+// unless the directory is sticky. A group that may is trusted, as a directory's owner is: projects
+// share theirs.
 absl::Status CheckParent(const std::string& path, const std::string& parent,
-                         const os::FileInfo& info, const SpoolOwner& owner) {
-  if ((info.mode & kSticky) != 0) return absl::OkStatus();
-  if ((info.mode & kOthersWrite) != 0) {
-    return Unusable(path,
-                    absl::StrFormat("lies in %s, which has mode %04o: everybody may put another "
-                                    "directory in its place; chmod o-w %s, or chmod +t it",
-                                    parent, info.mode, parent));
-  }
-  if ((info.mode & kGroupWrites) == 0 || info.gid == 0 || info.gid == owner.group ||
-      os::IsPrivateGroup(info.gid, owner.uid)) {
-    return absl::OkStatus();
-  }
-  return Unusable(
-      path, absl::StrFormat("lies in %s, which has mode %04o: members of group %d may put another "
-                            "directory in its place; chmod g-w %s, or chmod +t it",
-                            parent, info.mode, info.gid, parent));
+                         const os::FileInfo& info) {
+  if ((info.mode & kSticky) != 0 || (info.mode & kOthersWrite) == 0) return absl::OkStatus();
+  return Unusable(path,
+                  absl::StrFormat("lies in %s, which has mode %04o: everybody may put another "
+                                  "directory in its place; chmod o-w %s, or chmod +t it",
+                                  parent, info.mode, parent));
 }
 
 }  // namespace
@@ -75,7 +66,7 @@ absl::StatusOr<SpoolOwner> CheckSpoolDirectory(os::SystemCalls* calls, const std
     const std::string parent = slash == 0 ? "/" : path.substr(0, slash);
     const auto above = os::StatPath(calls, parent);
     if (!above.ok()) continue;  // (Who sees the spool sees what is above it.)
-    if (absl::Status s = CheckParent(path, parent, *above, owner); !s.ok()) return s;
+    if (absl::Status s = CheckParent(path, parent, *above); !s.ok()) return s;
   }
   return owner;
 }

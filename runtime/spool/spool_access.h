@@ -34,8 +34,8 @@ absl::Status Unusable(const std::string& path, absl::string_view why);
 
 // Looks at the spool's directory `path`, which has no symbolic link in it, and at those above.
 // Errors name the path with its mode and say what to do: NOT_FOUND; FAILED_PRECONDITION for what is
-// no directory, or where others than its owner and group could put something of theirs in its
-// place; PERMISSION_DENIED for one that is another user's alone.
+// no directory, or where everybody could put something of theirs in its place; PERMISSION_DENIED
+// for one that is another user's alone.
 absl::StatusOr<SpoolOwner> CheckSpoolDirectory(os::SystemCalls* calls, const std::string& path);
 
 // What lies in the spool's directory must belong to the spool's owner or to root.

@@ -114,6 +114,8 @@ TEST_P(GroupSpoolTest, WhatADeadClientLeftIsRemovedByTheNextOfHisUser) {
   }
   const std::string left = OnlyName("/sessions");
   // Another member can do nothing about it, nor can the owner.
+  EXPECT_EQ(Run(kOtherMember, {"gc"}), "OK removed 0");
+  EXPECT_EQ(Run(kOwner, {"gc"}), "OK removed 0");
   EXPECT_THAT(Run(kOtherMember, {"ask"}), StartsWith("OK "));
   EXPECT_TRUE(failure::Await(kLong, [&] { return Names("/sessions").size() == 1; }));
   EXPECT_EQ(OnlyName("/sessions"), left);
@@ -122,6 +124,57 @@ TEST_P(GroupSpoolTest, WhatADeadClientLeftIsRemovedByTheNextOfHisUser) {
   // And then the server removes the verdict.
   const std::string own = absl::StrCat("/servers/", OnlyName("/servers"));
   EXPECT_TRUE(failure::Await(kLong, [&] { return Names(own + "/verdicts").empty(); }));
+}
+
+TEST_P(GroupSpoolTest, MemberCollectsWhatHisDeadClientLeftOnAServerThatLives) {
+  const auto server = ServeGroup();
+  {
+    const auto client = Start(kMember, {"hold"});
+    ASSERT_TRUE(client->NextLine(kLong).has_value());
+    client->Kill();
+  }
+  EXPECT_EQ(Run(kMember, {"gc"}), "OK removed 1");
+  EXPECT_TRUE(Names("/sessions").empty());
+}
+
+TEST_P(GroupSpoolTest, DeadServerIsRemovedByItsUserAndRootOnly) {
+  {
+    const auto first = ServeGroup({"--server_uids=65002"});
+    const auto server = Serve(kMember, {});
+    server->Kill();
+    EXPECT_EQ(Run(kOwner, {"gc"}), "OK removed 0");
+    EXPECT_EQ(Run(kOtherMember, {"gc"}), "OK removed 0");
+    EXPECT_EQ(Names("/servers").size(), 2);
+    EXPECT_EQ(Run(kMember, {"gc"}), "OK removed 1");
+    EXPECT_EQ(Names("/servers").size(), 1);
+    first->Kill();
+  }
+  EXPECT_EQ(Run(0, {"gc"}), "OK removed 1");
+  EXPECT_TRUE(Names("/servers").empty());
+}
+
+TEST_P(GroupSpoolTest, ServersStopForWhoMayServe) {
+  const auto owners = ServeGroup({"--server_uids=65002"});
+  const auto members = Serve(kMember, {});
+  EXPECT_THAT(Run(kOtherMember, {"stop"}),
+              AllOf(StartsWith("PERMISSION_DENIED"), HasSubstr(spool()), HasSubstr("uid 65003")));
+  EXPECT_EQ(Run(kOwner, {"stop"}), "OK asked 2");
+  EXPECT_EQ(owners->AwaitExit(kLong).value_or(-1), 0);
+  EXPECT_EQ(members->AwaitExit(kLong).value_or(-1), 0);
+  EXPECT_TRUE(Names("/servers").empty());
+  const auto again = Serve(kMember, {});
+  EXPECT_EQ(Run(0, {"stop"}), "OK asked 1");
+  EXPECT_EQ(again->AwaitExit(kLong).value_or(-1), 0);
+}
+
+TEST_P(GroupSpoolTest, ListedUserHasTheSpoolForHimself) {
+  const auto owners = ServeGroup({"--server_uids=65002"});
+  const auto server = Serve(kMember, {"--exclusive"});
+  EXPECT_EQ(owners->AwaitExit(kLong).value_or(-1), 0);
+  Expect("/servers/exclusive.1", 0640, kMember);
+  EXPECT_THAT(Run(kOwner, {"serve"}),
+              AllOf(StartsWith("ALREADY_EXISTS"), HasSubstr("served exclusively")));
+  EXPECT_EQ(Run(kOtherMember, {"ask"}), absl::StrCat("OK why ", kOtherMember, " ", kGroup));
 }
 
 }  // namespace

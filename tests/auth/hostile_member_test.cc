@@ -129,6 +129,42 @@ TEST_P(HostileMemberTest, ServerOfAnUnlistedUserGetsNoCalls) {
   EXPECT_EQ(Run(kOtherMember, {"ask"}), absl::StrCat("OK why ", kOtherMember, " ", kGroup));
 }
 
+TEST_P(HostileMemberTest, RequestToStopAndExclusiveNameOfAnUnlistedUserDoNotCount) {
+  const auto server = ServeGroup({"--exclusive"});
+  ASSERT_EQ(access((spool() + "/servers/exclusive.1").c_str(), F_OK), 0);
+  std::string name;
+  for (const std::string& one : Names("/servers")) {
+    if (one.size() == 32) name = one;
+  }
+  spool::StopRecord stop;
+  ASSERT_TRUE(spool::ParseIdName(name, stop.mutable_server_id()));
+  const std::string own = absl::StrCat(spool(), "/servers/", name);
+  Plant(own + "/inbox/stop.1", spool::EncodeRecord(spool::RecordKind::kStop, stop), kMember);
+  Plant(own + "/inbox/stop.1000000", "", kMember);
+  spool::ExclusiveRecord taken;
+  for (const uint32_t number : {2, 1000000}) {
+    taken.set_number(number);
+    Plant(absl::StrCat(spool(), "/servers/exclusive.", number),
+          spool::EncodeRecord(spool::RecordKind::kExclusive, taken), kMember);
+  }
+  // It looks whether it still has the spool each time it renews its lease.
+  const auto renewed = [&] {
+    const auto info = os::StatPath(os::SystemCalls::Real(), own + "/lease");
+    return info.ok() ? info->modified_ns : 0;
+  };
+  for (int i = 0; i < 2; ++i) {
+    const int64_t before = renewed();
+    EXPECT_TRUE(failure::Await(kLong, [&] { return renewed() != before; }));
+  }
+  EXPECT_THAT(Run(kMember, {"ask"}), StartsWith("OK "));
+  EXPECT_THAT(Run(kOwner, {"serve"}), StartsWith("ALREADY_EXISTS"));
+  EXPECT_FALSE(server->Ended());
+  EXPECT_EQ(Run(kOwner, {"stop"}), "OK asked 1");
+  EXPECT_EQ(server->AwaitExit(kLong).value_or(-1), 0);
+  const auto next = ServeGroup({"--exclusive"});
+  EXPECT_EQ(Names("/servers").size(), 6);  // itself, 1, 2, 3 (given back), 4, 1000000
+}
+
 TEST_P(HostileMemberTest, VerdictOfAThirdUserIsBelievedByNobody) {
   const auto server = ServeGroup();
   server->Send(SIGSTOP);

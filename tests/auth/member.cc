@@ -11,7 +11,10 @@
 #include "absl/flags/parse.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "spoolrpc/spool/collector.h"
 #include "spoolrpc/spool/server_directory.h"
+#include "spoolrpc/spool/server_list.h"
+#include "spoolrpc/spool/stop_request.h"
 #include "spoolrpc/spoolrpc.h"
 #include "tests/auth/auth.pb.h"
 #include "tests/auth/auth.spoolrpc.pb.h"
@@ -23,6 +26,7 @@ ABSL_FLAG(std::vector<std::string>, server_uids, {}, "serve: who else may serve"
 ABSL_FLAG(std::vector<std::string>, allowed_uids, {}, "serve: whose calls are taken");
 ABSL_FLAG(std::vector<std::string>, allowed_gids, {}, "serve: whose members' calls are taken");
 ABSL_FLAG(uint32_t, disliked_uid, 0, "serve: whom the callback refuses");
+ABSL_FLAG(bool, exclusive, false, "serve: alone; asks other servers to stop");
 ABSL_FLAG(std::string, ticket, "", "collect, cancel: the durable call");
 ABSL_FLAG(absl::Duration, ack_timeout, absl::Seconds(60), "of a call");
 
@@ -95,6 +99,9 @@ int Serve() {
   if (const auto uids = absl::GetFlag(FLAGS_server_uids); !uids.empty()) {
     builder.set_server_uids(Ids(uids));
   }
+  if (absl::GetFlag(FLAGS_exclusive)) {
+    builder.set_exclusive(spool::ExclusiveMode::kForce, absl::ZeroDuration());
+  }
   AuthPolicy policy;
   policy.allowed_uids = Ids(absl::GetFlag(FLAGS_allowed_uids));
   policy.allowed_gids = Ids(absl::GetFlag(FLAGS_allowed_gids));
@@ -120,6 +127,30 @@ int Intrude() {
   const int said = Say(server.status(), "published");
   while (said == 0) pause();
   return said;
+}
+
+// Asks all servers to stop.
+int Stop() {
+  const auto spool = spool::Spool::Open(os::Environment{}, absl::GetFlag(FLAGS_spool), Transport());
+  if (!spool.ok()) return Say(spool.status(), "");
+  const auto servers = spool::ServerList(*spool).Refresh();
+  if (!servers.ok()) return Say(servers.status(), "");
+  absl::Status status;
+  for (const spool::ServerEntry& server : *servers) {
+    status.Update(spool::AskToStop(**spool, server, absl::ZeroDuration()));
+  }
+  return Say(status, absl::StrCat("asked ", servers->size()));
+}
+
+// Collects, without a server.
+int Collect() {
+  const auto spool = spool::Spool::Open(os::Environment{}, absl::GetFlag(FLAGS_spool), Transport());
+  if (!spool.ok()) return Say(spool.status(), "");
+  spool::Collector collector(*spool);
+  absl::Status status;
+  const auto leftovers = collector.Collect("", [](const std::string&) { return false; });
+  for (const spool::Leftover& leftover : leftovers) status.Update(leftover.status);
+  return Say(status, absl::StrCat("removed ", leftovers.size()));
 }
 
 int Call(const std::string& kind) {
@@ -164,6 +195,8 @@ int main(int argc, char** argv) {
   const std::vector<char*> arguments = absl::ParseCommandLine(argc, argv);
   const std::string what = arguments.size() == 2 ? arguments[1] : "";
   if (what == "serve") return spoolrpc::auth_test::Serve();
+  if (what == "stop") return spoolrpc::auth_test::Stop();
+  if (what == "gc") return spoolrpc::auth_test::Collect();
   if (what == "intrude") return spoolrpc::auth_test::Intrude();
   return spoolrpc::auth_test::Call(what);
 }

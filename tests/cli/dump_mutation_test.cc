@@ -116,8 +116,11 @@ bool RuntimeAccepts(const SpoolFile& original, const std::string& bytes) {
   spool::DurableStartedRecord started;
   spool::DurableReplyRecord reply;
   spool::RetentionRecord retention;
-  google::protobuf::Message* const messages[] = {
-      &spool_record, &server, &session, &verdict, &call, &claim, &started, &reply, &retention};
+  spool::StopRecord stop;
+  spool::ExclusiveRecord exclusive;
+  google::protobuf::Message* const messages[] = {&spool_record, &server, &session,  &verdict,
+                                                 &call,         &claim,  &started,  &reply,
+                                                 &retention,    &stop,   &exclusive};
   absl::string_view body;
   if (*kind == spool::RecordKind::kDurableCall) {
     return spool::DecodeRecordFront(bytes, *kind, &call, &body).ok() &&

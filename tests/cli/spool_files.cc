@@ -156,6 +156,14 @@ std::vector<SpoolFile> OneOfEach() {
   *reply.mutable_body() = spool::DescribeBody(RecordKind::kDurableReply, "");
   spool::RetentionRecord retention;
   retention.set_max_finished(10);
+  spool::StopRecord stop;
+  stop.set_server_id(ServerId());
+  stop.set_deadline_ns(1500000000);
+  SetProcess(stop.mutable_process());
+  spool::ExclusiveRecord exclusive;
+  exclusive.set_number(1);
+  exclusive.set_server_id(ServerId());
+  SetProcess(exclusive.mutable_process());
   log::LogHead lease;
   lease.direction = log::Direction::kLease;
   lease.id = ServerId();
@@ -174,6 +182,8 @@ std::vector<SpoolFile> OneOfEach() {
       {durable + "/started", EncodeRecord(RecordKind::kDurableStarted, started)},
       {durable + "/reply", EncodeRecord(RecordKind::kDurableReply, reply)},
       {"durable/retention", EncodeRecord(RecordKind::kRetention, retention)},
+      {server + "/inbox/stop.1", EncodeRecord(RecordKind::kStop, stop)},
+      {"servers/exclusive.1", EncodeRecord(RecordKind::kExclusive, exclusive)},
       {server + "/lease", lease_bytes},
       {session + "/requests", RequestLog()},
       {absl::StrCat(server, "/sessions/", SessionName(), "/responses"), ResponseLog()},

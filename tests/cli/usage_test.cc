@@ -28,7 +28,8 @@ TEST_F(UsageTest, HelpListsTheCommands) {
     const Outcome outcome = Spoolrpc({word});
     EXPECT_EQ(outcome.status, 0);
     EXPECT_THAT(outcome.out,
-                AllOf(HasSubstr("\n  status "), HasSubstr("\n  dump "), HasSubstr("\n  ticket ")));
+                AllOf(HasSubstr("\n  status "), HasSubstr("\n  dump "), HasSubstr("\n  ticket "),
+                      HasSubstr("\n  drain "), HasSubstr("\n  stop "), HasSubstr("\n  gc ")));
     EXPECT_THAT(outcome.err, IsEmpty());
   }
 }
@@ -49,7 +50,7 @@ TEST_F(UsageTest, HelpOfACommandNamesItsFlagsAndItsExitStatus) {
 }
 
 TEST_F(UsageTest, HelpFitsIntoEightyColumns) {
-  for (const char* command : {"status", "dump", "ticket"}) {
+  for (const char* command : {"status", "dump", "ticket", "drain", "stop", "gc"}) {
     const std::string help = Spoolrpc({command, "--help"}).out;
     for (size_t begin = 0; begin < help.size();) {
       const size_t end = help.find('\n', begin);
@@ -82,6 +83,7 @@ TEST_F(UsageTest, WrongUsageIsStatusTwoAndSaysWhatToDo) {
       {{"dump", "a", "b"}, "what is 'b' for?"},
       {{"dump", "a", "--frames=x"}, "frames"},
       {{"dump", "ftp:/x", "--json"}, "unknown flag '--json'"},
+      {{"gc", "--dry-runs"}, "unknown flag '--dry-runs'"},
   };
   for (const auto& c : cases) {
     const Outcome outcome = Spoolrpc(c.arguments);

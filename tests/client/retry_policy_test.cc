@@ -17,6 +17,7 @@
 #include "google/rpc/status.pb.h"
 #include "gtest/gtest.h"
 #include "spoolrpc/client/retry_throttle.h"
+#include "spoolrpc/rpc/error.h"
 #include "spoolrpc/rpc/status_codec.h"
 #include "spoolrpc/wire.pb.h"
 #include "tests/testing/status_matchers.h"
@@ -113,6 +114,18 @@ TEST(RetryStateTest, RetriesUntilTheAttemptsAreUsedUp) {
   EXPECT_DELAY(call.OnEnd(kAgain, kNoPushback), Milliseconds(200));
   EXPECT_EQ(call.previous_attempts(), 2);
   EXPECT_EQ(call.OnEnd(kAgain, kNoPushback), std::nullopt);
+}
+
+TEST(RetryStateTest, FailoverIsForLostServersAlone) {
+  const auto lost =
+      rpc::TransportError(StatusCode::kUnavailable, ErrorInfo::SERVER_LOST, "lost", true, "m");
+  const auto nobody =
+      rpc::TransportError(StatusCode::kUnavailable, ErrorInfo::NO_SERVER, "nobody", false, "m");
+  EXPECT_EQ(RetryState(FailoverPolicy(), nullptr).OnEnd(kAgain, kNoPushback), std::nullopt);
+  EXPECT_EQ(RetryState(FailoverPolicy(), nullptr).OnEnd(nobody, kNoPushback), std::nullopt);
+  RetryState call(FailoverPolicy(), nullptr, Middle);
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(call.OnEnd(lost, kNoPushback).has_value()) << i;
+  EXPECT_EQ(call.OnEnd(lost, kNoPushback), std::nullopt);
 }
 
 TEST(RetryStateTest, SuccessAndOtherCodesEndTheCall) {

@@ -1,6 +1,8 @@
 // Who runs when: workers, queues, and that a long handler holds nobody up.
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
+#include <iterator>
 #include <thread>
 #include <vector>
 
@@ -142,6 +144,36 @@ TEST_P(DispatchTest, HandlerThatBlocksDoesNotDelayOthers) {
   }
   gate.Open();
   for (std::thread& thread : blocked) thread.join();
+}
+
+// Whoever takes over from a handler that blocks keeps the place, however long that lasts.
+TEST_P(DispatchTest, HandlerThatBlocksCostsOneThread) {
+  const auto threads = [] {
+    const std::filesystem::directory_iterator tasks("/proc/self/task");
+    return std::distance(begin(tasks), end(tasks));
+  };
+  Gate gate;
+  ProbeService service;
+  service.handler = [&](ServerContext*, const Text* request, Text*) {
+    if (request->number() == 1) gate.Pass();
+    return absl::OkStatus();
+  };
+  const auto server = Serve(&service, [](ServerBuilder* b) { b->set_workers(4); });
+  const auto stub = Probe::NewStub(Connect());
+  const auto run = [&](int64_t number) {
+    ClientContext context;
+    Text reply;
+    EXPECT_OK(stub->Run(&context, Number(number), &reply));
+  };
+  for (int i = 0; i < 200; ++i) run(0);
+  const auto before = threads();
+  std::thread blocked([&] { run(1); });
+  ASSERT_TRUE(gate.AwaitArrived(1));
+  // (Time to do wrong: a server that does right needs none.)
+  absl::SleepFor(absl::Milliseconds(300));
+  EXPECT_LE(threads(), before + 5);
+  gate.Open();
+  blocked.join();
 }
 
 // A method with workers of its own neither delays others nor takes more than it has.

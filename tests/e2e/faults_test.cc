@@ -136,6 +136,33 @@ TEST_P(FaultsTest, FullDiskIsSaidAndAnEmptiedOneIsUsed) {
   EXPECT_OK(CallOnce(stub.get()));
 }
 
+// On either side, and whichever way the file system says that there is no room.
+TEST_P(FaultsTest, NoRoomForASessionIsSaidWithThePathAndTheNextCallGoesOn) {
+  ProbeService service;
+  for (const int error : {ENOSPC, EDQUOT}) {
+    for (const bool of_server : {false, true}) {
+      SCOPED_TRACE(absl::StrCat("errno ", error, of_server ? ", the server's" : ", the client's"));
+      const auto server = Serve(&service, [&](ServerBuilder* builder) {
+        if (of_server) builder->set_environment(Env());
+        builder->set_lease_term(kTerm);
+      });
+      ChannelOptions options = FaultyOptions();
+      if (!of_server) options.environment = Env();
+      const std::string file = of_server ? "/responses" : "/requests";
+      const auto full = faults_.Fail({Call::kPwrite, file}, error);
+      const auto reserved = faults_.Fail({Call::kFallocate, file}, error);
+      const auto stub = Probe::NewStub(Connect(options));
+      const absl::Status status = CallOnce(stub.get());
+      EXPECT_GT(faults_.Met(full) + faults_.Met(reserved), 0);
+      EXPECT_THAT(status, StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr(file)));
+      EXPECT_THAT(std::string(status.message()), HasSubstr(spool()));
+      EXPECT_FALSE(GetErrorInfo(status)->may_have_executed());
+      faults_.Clear();
+      EXPECT_TRUE(Eventually([&] { return CallOnce(stub.get()).ok(); }));
+    }
+  }
+}
+
 TEST_P(FaultsTest, LostWriteOfTheClientEndsTheSessionWithDataLossAndTheNextCallGoesOn) {
   ProbeService service;
   const auto server = Serve(&service, [](ServerBuilder* b) { b->set_lease_term(kTerm); });

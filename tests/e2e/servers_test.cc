@@ -185,6 +185,40 @@ TEST_P(ServersTest, DrainSendsQueuedCallsElsewhereAndFinishesRunningOnes) {
 }
 
 // It was accepted, and goes down before it has read anything of what the client sent.
+TEST_P(ServersTest, SessionThatIsAcceptedAsTheServerBeginsToDrain) {
+  testing::FaultySystemCalls faults;
+  const auto block = faults.Block({testing::Call::kLink, "/verdicts/"});
+  // Its files stay until the caller has seen what they say.
+  absl::Notification called;
+  for (const auto call :
+       {testing::Call::kUnlink, testing::Call::kUnlinkAt, testing::Call::kRmdir}) {
+    faults.Run({call, "/sessions/"}, [&] { called.WaitForNotificationWithTimeout(kLong); });
+  }
+  os::Environment environment;
+  environment.calls = &faults;
+  ProbeService first;
+  const auto draining = Serve(&first, [&](ServerBuilder* b) { b->set_environment(environment); });
+  const auto stub = Probe::NewStub(Connect());
+  std::thread caller([&] {
+    ClientContext context;
+    Text reply;
+    EXPECT_OK(stub->Run(&context, Say(""), &reply));
+    called.Notify();
+  });
+  ASSERT_TRUE(faults.AwaitBlocked(block));
+  std::thread shutdown([&] { draining->Shutdown(); });
+  EXPECT_TRUE(log().Await("draining"));
+  // (Time to do wrong: a server that does right waits for the session that it accepts.)
+  absl::SleepFor(absl::Milliseconds(50));
+  faults.Release(block);
+  absl::SleepFor(absl::Milliseconds(200));
+  ProbeService second;
+  const auto server = Serve(&second);
+  // The call was taken by nobody, and goes to the other one.
+  caller.join();
+  shutdown.join();
+}
+
 TEST_P(ServersTest, ServerThatReadNothingHasTakenNothing) {
   testing::FaultySystemCalls faults;
   std::atomic<testing::FaultySystemCalls::Fault> block{0};

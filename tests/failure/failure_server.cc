@@ -34,6 +34,8 @@ ABSL_FLAG(absl::Duration, slow_sessions, absl::ZeroDuration(),
           "so long the file system takes for the directory of each session");
 ABSL_FLAG(std::string, die_at, "", "where it is killed (end_at.h)");
 ABSL_FLAG(std::string, stop_at, "", "where it stops itself (end_at.h)");
+ABSL_FLAG(std::string, exclusive, "", "refuse or force: whether it shares its spool");
+ABSL_FLAG(absl::Duration, grace, absl::Seconds(10), "with --exclusive=force: what others get");
 ABSL_FLAG(bool, quiet, true, "log warnings only");
 
 namespace {
@@ -74,6 +76,11 @@ int RunServer() {
   if (absl::GetFlag(FLAGS_workers) > 0) builder.set_workers(absl::GetFlag(FLAGS_workers));
   if (absl::GetFlag(FLAGS_network)) builder.set_transport(spoolrpc::spool::Transport::kNetwork);
   if (absl::GetFlag(FLAGS_quiet)) builder.set_log_level(spoolrpc::LogLevel::kWarning);
+  if (const std::string exclusive = absl::GetFlag(FLAGS_exclusive); !exclusive.empty()) {
+    builder.set_exclusive(exclusive == "force" ? spoolrpc::spool::ExclusiveMode::kForce
+                                               : spoolrpc::spool::ExclusiveMode::kRefuse,
+                          absl::GetFlag(FLAGS_grace));
+  }
   builder.set_environment(environment);
   absl::StatusOr<std::unique_ptr<spoolrpc::Server>> server = builder.BuildAndStart();
   if (!server.ok()) {

@@ -104,11 +104,12 @@ TEST_P(FullDiskTest, NoRoomForTheServersHalf) {
   ASSERT_EQ(ftruncate(fd, (info.st_size - (144 << 10)) / 4096 * 4096), 0);
   close(fd);
   Result result = Call(channel.get());
-  EXPECT_FALSE(result.ok());
+  EXPECT_EQ(result.code, absl::StatusCode::kResourceExhausted) << result;
   EXPECT_FALSE(result.may_have_executed) << result;
   EXPECT_LE(absl::Nanoseconds(result.ended - result.began), absl::Seconds(4)) << result;
-  EXPECT_TRUE(absl::StrContains(result.message, absl::StrCat(":", server->pid())))
-      << "the server that was asked is not named: " << result;
+  EXPECT_TRUE(absl::StrContains(result.message, spool() + "/servers/") &&
+              absl::StrContains(result.message, "/responses"))
+      << "what had no room is not named: " << result;
   std::cout << result << std::endl;
   MakeRoom();
   const auto works = [&] {
@@ -116,6 +117,64 @@ TEST_P(FullDiskTest, NoRoomForTheServersHalf) {
     return result.ok();
   };
   EXPECT_TRUE(Await(kLong, works)) << result;
+}
+
+// What was accepted before is executed, its replies come once there is room, and what is refused
+// meanwhile says so.
+TEST_P(FullDiskTest, DurableCallsOutliveIt) {
+  const auto server = StartServer(absl::Seconds(1), {"--workers=1"});
+  const auto stub = Failure::NewStub(MakeChannel());
+  const auto submit = [&](const std::string& id, const std::string& hold_until) {
+    Work work;
+    work.set_id(id);
+    work.set_hold_until(hold_until);
+    work.set_payload(std::string(20000, 'p'));
+    return stub->durable()->CountedAppend(work);
+  };
+  const auto running = submit("running", file("release"));
+  ASSERT_TRUE(running.ok()) << running.status();
+  ASSERT_TRUE(AwaitExecutions(1));
+  std::vector<Ticket> tickets = {*running};
+  for (int i = 0; i < 5; ++i) {
+    const auto waiting = submit(absl::StrCat("waiting", i), "");
+    ASSERT_TRUE(waiting.ok()) << waiting.status();
+    tickets.push_back(*waiting);
+  }
+  Fill();
+  for (int i = 0; i < 3; ++i) {
+    const auto refused = submit(absl::StrCat("refused", i), "");
+    EXPECT_EQ(refused.status().code(), absl::StatusCode::kResourceExhausted) << refused.status();
+    EXPECT_TRUE(absl::StrContains(refused.status().message(), spool() + "/durable"))
+        << refused.status();
+  }
+  EXPECT_FALSE(absl::StrContains(ListFiles(), "/.tmp-")) << ListFiles();
+  Touch(file("release"));
+  EXPECT_EQ(server->AwaitExit(absl::ZeroDuration()), std::nullopt) << "the server has ended";
+  MakeRoom();
+  for (const Ticket& ticket : tickets) {
+    const auto reply = stub->durable()->Collect<Done>(ticket, kLong);
+    EXPECT_TRUE(reply.ok()) << reply.status();
+  }
+  const auto again = submit("again", "");
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_TRUE(stub->durable()->Collect<Done>(*again, kLong).ok());
+  const Executions done = executions();
+  EXPECT_EQ(done.executed.size(), 7);
+  for (const auto& [id, times] : done.executed) EXPECT_EQ(times, 1) << id;
+}
+
+TEST_P(FullDiskTest, AServerThatHasNoRoomToStartSaysSoAndLeavesNothing) {
+  Drain(StartServer(absl::Seconds(1)).get());
+  Fill();
+  for (const char* mode : {"--exclusive=refuse", "--quiet"}) {
+    const auto server = LaunchServer(absl::Seconds(1), {mode});
+    const std::string said = server->NextLine(kLong).value_or("nothing");
+    EXPECT_TRUE(absl::StartsWith(said, "failed RESOURCE_EXHAUSTED")) << said;
+    EXPECT_TRUE(absl::StrContains(said, spool())) << said;
+  }
+  EXPECT_FALSE(absl::StrContains(ListFiles(), "/.tmp-")) << ListFiles();
+  MakeRoom();
+  const auto server = StartServer(absl::Seconds(1), {"--exclusive=refuse"});
 }
 
 INSTANTIATE_TEST_SUITE_P(All, FullDiskTest, ::testing::Values(kLocal, kNetwork), SettingName);

@@ -78,6 +78,24 @@ TEST_P(SeveralServersTest, CallsGoOnWithTheOthers) {
   EXPECT_GT(lost, 0);
 }
 
+// Calls of idempotent methods go on at the other one, whatever the dead one had done of them.
+TEST_P(SeveralServersTest, IdempotentCallsAreNotLost) {
+  const auto survivor = StartServer(kTerm);
+  const auto victim = StartServer(kTerm);
+  client_ = StartClient({"--method=IdempotentAppend", "--calls=-1", "--threads=8",
+                         "--microseconds=5000", "--until=" + file("enough")});
+  ASSERT_TRUE(TakeUntil([&] {
+    return CountAnsweredBy(*victim) > 50 && CountAnsweredBy(*survivor) > 50;
+  })) << "both serve";
+  victim->Kill();
+  // Each thread has at most one call at the victim.
+  const int before = CountAnsweredBy(*survivor);
+  ASSERT_TRUE(TakeUntil([&] { return CountAnsweredBy(*survivor) > before + 200; }));
+  Touch(file("enough"));
+  for (const Result& result : AwaitResults(client_.get())) results_.push_back(result);
+  for (const Result& result : results_) EXPECT_TRUE(result.ok()) << result;
+}
+
 // All of its calls that were not begun go elsewhere, so no caller notices anything.
 TEST_P(SeveralServersTest, NobodyNoticesOneThatDrains) {
   const auto survivor = StartServer(kTerm);

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <system_error>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -27,13 +28,18 @@ std::vector<std::string> Setting::Flags() const {
   return flags;
 }
 
-std::unique_ptr<Process> SpoolTest::StartServer(absl::Duration lease_term,
-                                                std::vector<std::string> flags) {
+std::unique_ptr<Process> SpoolTest::LaunchServer(absl::Duration lease_term,
+                                                 std::vector<std::string> flags) {
   Append(setting_.Flags(), &flags);
   Append({"--spool=" + spool(), "--executions=" + file("executions"),
           "--lease_term=" + absl::FormatDuration(lease_term)},
          &flags);
-  auto server = Process::Start(kServer, flags);
+  return Process::Start(kServer, flags);
+}
+
+std::unique_ptr<Process> SpoolTest::StartServer(absl::Duration lease_term,
+                                                std::vector<std::string> flags) {
+  auto server = LaunchServer(lease_term, std::move(flags));
   const auto line = server->NextLine(kLong);
   EXPECT_EQ(line.value_or("nothing"), "ready") << "what the server said";
   return server;

@@ -43,6 +43,9 @@ class SpoolTest : public ::testing::Test {
   // Starts a server, and waits until it serves. `lease_term` is the server's.
   std::unique_ptr<Process> StartServer(absl::Duration lease_term,
                                        std::vector<std::string> flags = {});
+  // The same without waiting: its first line says whether it serves.
+  std::unique_ptr<Process> LaunchServer(absl::Duration lease_term,
+                                        std::vector<std::string> flags = {});
   std::unique_ptr<Process> StartClient(std::vector<std::string> flags);
   // A channel of this process. The setting's host is used.
   std::shared_ptr<Channel> MakeChannel(ChannelOptions options = {});

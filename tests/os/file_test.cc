@@ -300,6 +300,16 @@ TEST_F(FileTest, NamesAreListedWithoutDots) {
   EXPECT_THAT(names, UnorderedElementsAre("one", ".hidden", "directory"));
 }
 
+TEST_F(FileTest, DirectoryWithAStaleHandleIsListedAgain) {
+  ASSERT_OK(MakeDirectory(&calls_, Path("directory"), 0700));
+  Create("directory/file");
+  calls_.Fail({Call::kList, "/directory", 0, 2}, ESTALE);
+  ASSERT_OK_AND_ASSIGN(const auto names, ListDirectory(&calls_, Path("directory")));
+  EXPECT_THAT(names, UnorderedElementsAre("file"));
+  calls_.Fail({Call::kList, "/directory"}, ESTALE);
+  EXPECT_TRUE(IsStale(ListDirectory(&calls_, Path("directory")).status()));
+}
+
 TEST_F(FileTest, FileInfoTellsWhatTheKernelSays) {
   const auto file = Create("file", "12345");
   ASSERT_OK(file->SetMode(0640));

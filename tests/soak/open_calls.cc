@@ -69,6 +69,7 @@ void OpenCalls::End(const Plan& plan, Ending ending, const std::string& peer) {
                                         " late: ", Describe(plan)));
     }
     open_.erase(it);
+    ++ending_;
     ++counts_[ending.dropped ? "dropped" : Kind(ending.status)];
     const auto info = GetErrorInfo(ending.status);
     lost = !ending.dropped && info.has_value() && info->reason() == ErrorInfo::SERVER_LOST;
@@ -85,12 +86,15 @@ void OpenCalls::End(const Plan& plan, Ending ending, const std::string& peer) {
     Print(STDOUT_FILENO, absl::StrCat("lost ", ProcessOf(peer), " ", ending.status.message(), "; ",
                                       Describe(plan)));
   }
+  absl::MutexLock lock(&mu_);
+  --ending_;
 }
 
 void OpenCalls::AwaitFewerThan(size_t most) {
   absl::MutexLock lock(&mu_);
-  const auto fewer = [this, most]()
-                         ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return open_.size() < most; };
+  const auto fewer = [this, most]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return open_.size() + ending_ < most;
+  };
   mu_.Await(absl::Condition(&fewer));
 }
 

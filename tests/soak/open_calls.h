@@ -57,6 +57,8 @@ class OpenCalls {
   Ledger* const ledger_;
   mutable absl::Mutex mu_;
   std::map<uint64_t, Open> open_ ABSL_GUARDED_BY(mu_);
+  // Calls that have ended, of which something is still being written down.
+  size_t ending_ ABSL_GUARDED_BY(mu_) = 0;
   std::map<std::string, int> counts_ ABSL_GUARDED_BY(mu_);
   os::Nanos latest_ ABSL_GUARDED_BY(mu_) = 0;  // beyond the bound, without the slack
   std::string latest_text_ ABSL_GUARDED_BY(mu_);

@@ -21,7 +21,11 @@ minutes=10 clients=64 servers=2 seed='' options=()
 while (($#)); do
   case $1 in
     --asan) options=(--config=asan --config=ubsan '--output_filter=^none$' --platform_suffix=-asan_ubsan) ;;
-    --tsan) options=(--config=tsan --platform_suffix=-tsan) ;;
+    --tsan)
+      # (A client may end while a thread of the runtime still takes its last channel down.)
+      options=(--config=tsan --platform_suffix=-tsan
+        --test_env=TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:report_thread_leaks=0)
+      ;;
     --minutes | --clients | --servers | --seed)
       (($# > 1)) || set -- --help
       declare "${1#--}=$2"

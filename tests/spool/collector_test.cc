@@ -1,7 +1,9 @@
 // What dead processes leave is removed, and what the living use is not.
 #include "spoolrpc/spool/collector.h"
 
-#include <sys/wait.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "absl/strings/str_cat.h"
@@ -10,6 +12,7 @@
 #include "spoolrpc/spool/server_directory.h"
 #include "spoolrpc/spool/session_directory.h"
 #include "tests/testing/fake_clock.h"
+#include "tests/testing/faulty_system_calls.h"
 #include "tests/testing/scratch_directory.h"
 #include "tests/testing/status_matchers.h"
 
@@ -72,8 +75,21 @@ class CollectorTest : public ::testing::Test {
     host_.offset = 0;
     return *std::move(session);
   }
+  // The paths of what was removed.
   std::vector<std::string> Collect(const std::string& own = "", bool serves = false) {
-    return collector_->Collect(own, [serves](const std::string&) { return serves; });
+    std::vector<std::string> removed;
+    leftovers_ = collector_->Collect(own, [serves](const std::string&) { return serves; });
+    for (const Leftover& leftover : leftovers_) {
+      EXPECT_OK(leftover.status) << leftover.path;
+      removed.push_back(leftover.path);
+    }
+    return removed;
+  }
+  // Makes the file or directory look so old to the file system.
+  static void Age(const std::string& path, absl::Duration age) {
+    const timespec then = absl::ToTimespec(absl::Now() - age);
+    const timespec times[] = {then, then};
+    ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, 0), 0) << path;
   }
   static bool Exists(const std::string& path) {
     return os::StatPath(os::SystemCalls::Real(), path).ok();
@@ -85,6 +101,7 @@ class CollectorTest : public ::testing::Test {
   os::Environment env_;
   std::shared_ptr<const Spool> spool_;
   std::unique_ptr<Collector> collector_;
+  std::vector<Leftover> leftovers_;  // of the last look
 };
 
 TEST_F(CollectorTest, ServerOfADeadProcessGoesAtOnce) {
@@ -163,7 +180,7 @@ TEST_F(CollectorTest, SessionOfAnotherHostGoesAfterEighteenTerms) {
   EXPECT_FALSE(Exists(session->paths().client_half));
 }
 
-TEST_F(CollectorTest, TemporaryNamesGoWithTheirMakerOrAnHourAfterTheyWereSeen) {
+TEST_F(CollectorTest, TemporaryNamesGoWithTheirMakerOrWhenTheyAreOlderThanAnHour) {
   host_.offset = 1;
   const std::string others = spool_->TemporaryPath(spool_->sessions());
   host_.offset = 0;
@@ -173,9 +190,9 @@ TEST_F(CollectorTest, TemporaryNamesGoWithTheirMakerOrAnHourAfterTheyWereSeen) {
     ASSERT_OK(os::WriteNewFile(env_.calls, path + "/file", "x", 0600, false));
   }
   EXPECT_TRUE(Collect().empty());
-  clock_.Advance(absl::Minutes(59));
+  for (const std::string& path : {others, own}) Age(path, absl::Minutes(55));
   EXPECT_TRUE(Collect().empty());
-  clock_.Advance(absl::Minutes(2));
+  for (const std::string& path : {others, own}) Age(path, absl::Minutes(61));
   EXPECT_EQ(Collect(), std::vector<std::string>{others});
   EXPECT_TRUE(Exists(own));
   ASSERT_OK(os::MakeDirectory(env_.calls, others, 0700));
@@ -203,6 +220,133 @@ TEST_F(CollectorTest, SessionThatSomebodyDiedRemovingGoes) {
   ASSERT_OK(os::RemoveFile(env_.calls, Join(half, kRecord)));
   EXPECT_EQ(Collect(server->id()), std::vector<std::string>{half});
   EXPECT_FALSE(Exists(half));
+}
+
+TEST_F(CollectorTest, WhatAnNfsClientKeptOpenWhenItWasRemovedGoesAfterAnHour) {
+  const auto server = MakeServer();
+  const std::string sessions = Join(spool_->sessions(), ".nfs000000000001");
+  const std::string verdicts = Join(Join(server->path(), kVerdicts), ".nfs000000000002");
+  const std::string root = Join(spool_->root(), ".nfs000000000003");  // not the spool's
+  for (const std::string& path : {sessions, verdicts, root}) {
+    ASSERT_OK(os::WriteNewFile(env_.calls, path, "x", 0600, false));
+    Age(path, absl::Minutes(50));
+  }
+  EXPECT_TRUE(Collect(server->id()).empty());
+  for (const std::string& path : {sessions, verdicts, root}) Age(path, absl::Minutes(70));
+  EXPECT_EQ(Collect(server->id()), (std::vector<std::string>{verdicts, sessions}));
+  EXPECT_TRUE(Exists(root));
+}
+
+TEST_F(CollectorTest, TemporaryNamesInDurableCallsGo) {
+  std::vector<std::string> paths;
+  host_.offset = 1;
+  for (int i = 0; i < 7; ++i) {
+    const std::string ticket = Join(spool_->durable(), IdName(std::string(kIdSize, 'a' + i)));
+    ASSERT_OK(os::MakeDirectory(env_.calls, ticket, 0700));
+    paths.push_back(spool_->TemporaryPath(ticket));
+    ASSERT_OK(os::WriteNewFile(env_.calls, paths.back(), "x", 0600, false));
+  }
+  host_.offset = 0;
+  host_.others = os::Liveness::kDead;
+  CollectorOptions options;
+  options.max_calls = 3;  // a look takes so many, and the next one goes on
+  collector_ = std::make_unique<Collector>(spool_, options);
+  EXPECT_EQ(Collect(), std::vector<std::string>(paths.begin(), paths.begin() + 3));
+  EXPECT_EQ(Collect(), std::vector<std::string>(paths.begin() + 3, paths.begin() + 6));
+  EXPECT_EQ(Collect(), std::vector<std::string>(paths.begin() + 6, paths.end()));
+}
+
+TEST_F(CollectorTest, DamagedRecordsGoWhenNobodyRenewsTheirLease) {
+  const auto own = MakeServer();
+  const auto server = OthersServer();
+  const auto session = OthersSession(*own);
+  for (const std::string& directory : {server->path(), session->paths().client_half}) {
+    const std::string path = Join(directory, kRecord);
+    ASSERT_OK(os::RemoveFile(env_.calls, path));
+    ASSERT_OK(os::WriteNewFile(env_.calls, path, "damaged", 0600, false));
+  }
+  EXPECT_TRUE(Collect(own->id()).empty());
+  clock_.Advance(kTerm * 17);
+  EXPECT_TRUE(Collect(own->id()).empty());
+  clock_.Advance(kTerm * 2);
+  EXPECT_EQ(Collect(own->id()),
+            (std::vector<std::string>{session->paths().client_half, server->path()}));
+}
+
+// Somebody of another host died while he removed it, and had removed its log first.
+TEST_F(CollectorTest, SessionWithoutALogGoes) {
+  const auto server = MakeServer();
+  const auto session = OthersSession(*server);
+  ASSERT_OK(os::RemoveFile(env_.calls, session->paths().requests));
+  EXPECT_TRUE(Collect(server->id()).empty());
+  clock_.Advance(kTerm * 19);
+  EXPECT_EQ(Collect(server->id()), std::vector<std::string>{session->paths().client_half});
+}
+
+TEST_F(CollectorTest, SessionOfADeadClientAndADeadServerGoesInTheSameLook) {
+  const auto server = OthersServer();
+  const auto session = OthersSession(*server);
+  host_.others = os::Liveness::kDead;
+  EXPECT_EQ(Collect(), (std::vector<std::string>{session->paths().client_half, server->path()}));
+}
+
+TEST_F(CollectorTest, ADryRunSaysTheSameAndRemovesNothing) {
+  const auto server = OthersServer();
+  const auto session = OthersSession(*server);
+  host_.offset = 1;
+  const std::string temporary = spool_->TemporaryPath(spool_->servers());
+  host_.offset = 0;
+  ASSERT_OK(os::WriteNewFile(env_.calls, temporary, "x", 0600, false));
+  host_.others = os::Liveness::kDead;
+  Collector dry(spool_, {/*dry_run=*/true});
+  const auto said = dry.Collect("", [](const std::string&) { return false; });
+  for (const std::string& path :
+       {Join(server->path(), kRecord), session->paths().requests, temporary}) {
+    EXPECT_TRUE(Exists(path)) << path;
+  }
+  Collect();
+  ASSERT_EQ(said.size(), 3);
+  ASSERT_EQ(leftovers_.size(), said.size());
+  for (size_t i = 0; i < said.size(); ++i) {
+    EXPECT_EQ(said[i].path, leftovers_[i].path);
+    EXPECT_EQ(said[i].reason, leftovers_[i].reason);
+    EXPECT_FALSE(said[i].reason.empty());
+    EXPECT_FALSE(Exists(said[i].path));
+  }
+}
+
+TEST_F(CollectorTest, WhatCannotBeRemovedIsSaid) {
+  testing::FaultySystemCalls faults;
+  os::Environment env = env_;
+  env.calls = &faults;
+  const auto spool = *Spool::Open(env, spool_->root(), Transport::kLocal);
+  const auto server = MakeServer();
+  const auto session = OthersSession(*server);
+  host_.others = os::Liveness::kDead;
+  faults.Fail({testing::Call::kUnlinkAt, "/sessions/"}, EACCES);
+  Collector collector(spool);
+  const auto leftovers = collector.Collect(server->id(), [](const std::string&) { return false; });
+  ASSERT_EQ(leftovers.size(), 1);
+  EXPECT_EQ(leftovers[0].path, session->paths().client_half);
+  EXPECT_EQ(leftovers[0].status.code(), absl::StatusCode::kPermissionDenied) << leftovers[0].status;
+}
+
+TEST_F(CollectorTest, RemembersNoMoreThanThereIs) {
+  const auto own = MakeServer();
+  for (int i = 0; i < 50; ++i) {
+    auto server = OthersServer();
+    const auto session = OthersSession(*own);
+    Collect(own->id());
+    EXPECT_EQ(collector_->watched(), 2);
+    EXPECT_EQ(collector_->waiting(), 2);
+    ASSERT_OK(server->RenewLease(log::WriterState::kOpen, 0));
+    Collect(own->id());
+    EXPECT_EQ(collector_->waiting(), 1) << "the server lives";
+    server->Remove();
+    ASSERT_TRUE(session->Remove());
+    Collect(own->id());
+    EXPECT_EQ(collector_->watched(), 0);
+  }
 }
 
 TEST_F(CollectorTest, ForeignNamesStay) {

@@ -118,12 +118,12 @@ TEST_F(OpenSpoolTest, UnsafeModesAboveItAreRefusedWithTheCure) {
   };
   expect_refused(0777);
   expect_refused(0702);
-  // A group: but not the owner's own.
+  expect_refused(02777);
+  // A group is trusted: projects share their directories.
   if (geteuid() == 0) {
     ASSERT_EQ(chown(above.c_str(), 0, 12345), 0);
-    expect_refused(0770);
   }
-  for (const mode_t mode : {01777, 01770, 0755}) {
+  for (const mode_t mode : {01777, 01770, 0755, 0770, 02770, 02775}) {
     ASSERT_EQ(chmod(above.c_str(), mode), 0);
     EXPECT_OK(Open()) << std::oct << mode;
   }
