@@ -274,7 +274,11 @@ void SpoolServer::LookIntoInbox() {
   if (!ids.ok()) {
     if (absl::IsNotFound(ids.status())) {
       const absl::Status there = directory_->CheckStillThere();
-      StepDown(there.ok() ? ids.status() : there);
+      // (Perhaps it is just being removed, from below.)
+      StepDown(there.ok() ? absl::FailedPreconditionError(
+                                absl::StrCat("the inbox of server directory ", directory_->path(),
+                                             " was removed: somebody took this server for dead"))
+                          : there);
     }
     return;
   }
