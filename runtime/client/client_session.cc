@@ -232,10 +232,7 @@ bool ClientSession::Start(ClientCall* call) {
   }
   if (network()) expecting_->store(true, std::memory_order_relaxed);
   const absl::Status flushed = renew ? link_->Renew(log::WriterState::kOpen) : link_->Flush();
-  if (!flushed.ok()) {
-    Lose(ErrorInfo::FILE_SYSTEM, flushed, {});
-    return true;
-  }
+  if (!flushed.ok()) Lose(ErrorInfo::FILE_SYSTEM, flushed, {});
   return true;
 }
 

@@ -315,7 +315,11 @@ void SpoolServer::LookIntoInbox() {
   if (!inbox.ok()) {
     if (absl::IsNotFound(inbox.status()) && !draining()) {
       const absl::Status there = directory_->CheckStillThere();
-      StepDown(there.ok() ? inbox.status() : there);
+      // (Perhaps it is just being removed, from below.)
+      StepDown(there.ok() ? absl::FailedPreconditionError(
+                                absl::StrCat("the inbox of server directory ", directory_->path(),
+                                             " was removed: somebody took this server for dead"))
+                          : there);
     }
     return;
   }

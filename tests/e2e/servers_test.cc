@@ -184,7 +184,6 @@ TEST_P(ServersTest, DrainSendsQueuedCallsElsewhereAndFinishesRunningOnes) {
   EXPECT_EQ(by_second, 9);
 }
 
-// It was accepted, and goes down before it has read anything of what the client sent.
 TEST_P(ServersTest, SessionThatIsAcceptedAsTheServerBeginsToDrain) {
   testing::FaultySystemCalls faults;
   const auto block = faults.Block({testing::Call::kLink, "/verdicts/"});
@@ -219,6 +218,7 @@ TEST_P(ServersTest, SessionThatIsAcceptedAsTheServerBeginsToDrain) {
   shutdown.join();
 }
 
+// It was accepted, and goes down before it has read anything of what the client sent.
 TEST_P(ServersTest, ServerThatReadNothingHasTakenNothing) {
   testing::FaultySystemCalls faults;
   std::atomic<testing::FaultySystemCalls::Fault> block{0};
