@@ -96,7 +96,9 @@ void Race(const std::string& parent, int rounds, Transport transport) {
     server_spins = std::max<int64_t>(0, -skew - jitter);
     barrier.Meet(&round);
     Spin(server_spins);
-    auto accepted = server->Accept(id, ServerDirectory::kNoSlot, kCapacity, 1 << 20, &buffer);
+    const auto admit = [](uint32_t uid, uint32_t gid) { return absl::OkStatus(); };
+    auto accepted =
+        server->Accept(id, admit, ServerDirectory::kNoSlot, kCapacity, 1 << 20, &buffer);
     barrier.Meet(&round);
     step = accepted.ok() == last_accepted ? std::min<int64_t>(step * 2, 1 << 20)
                                           : std::max<int64_t>(step / 4, 512);
