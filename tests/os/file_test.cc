@@ -92,6 +92,7 @@ TEST_F(FileTest, InterruptedCallsAreRepeated) {
   EXPECT_OK(file->Map(4096));
   EXPECT_OK(StatPath(&calls_, Path("file")));
   EXPECT_OK(SetMode(&calls_, Path("file"), 0600));
+  EXPECT_OK(SetGroup(&calls_, Path("file"), getegid()));
   EXPECT_OK(Link(&calls_, Path("file"), Path("second")));
   EXPECT_OK(Rename(&calls_, Path("second"), Path("third")));
   EXPECT_OK(RemoveFile(&calls_, Path("third")));
