@@ -20,7 +20,7 @@
 
 namespace spoolrpc::simulation {
 
-constexpr int kMaxSlots = 128;
+constexpr int kMaxSlots = 512;
 constexpr int kMaxEvents = 4096;
 constexpr size_t kMaxPath = 512;
 // The most that one read or write moves; the simulated kernel cuts longer ones short.

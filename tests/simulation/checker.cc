@@ -41,11 +41,11 @@ std::string CheckEnd(const std::string& id, const Call& call, const HistoryEvent
   return "";
 }
 
-// What may be left when all servers have stopped.
-bool MayStay(const std::string& path, const Outcome& outcome) {
+// What may be left when all servers have stopped: the spool's own, logs of servers, and temporary
+// names, which are removed when they are an hour old.
+bool MayStay(const std::string& path) {
   const std::vector<std::string> parts = absl::StrSplit(path, '/', absl::SkipEmpty());
-  // The spool's own, and logs of servers.
-  return parts.size() <= 2 || parts[1] == "logs";
+  return parts.size() <= 2 || parts[1] == "logs" || absl::StrContains(path, "/.tmp-");
 }
 
 }  // namespace
@@ -147,9 +147,9 @@ std::vector<std::string> Check(const Outcome& outcome) {
   for (const std::string& process : outcome.hung) {
     wrong.push_back(absl::StrCat("has not ended: ", process));
   }
-  if (outcome.hung.empty() && outcome.broken.empty()) {
+  if (outcome.tidied && outcome.hung.empty() && outcome.broken.empty()) {
     for (const std::string& path : outcome.paths) {
-      if (!MayStay(path, outcome)) wrong.push_back(absl::StrCat("was left behind: ", path));
+      if (!MayStay(path)) wrong.push_back(absl::StrCat("was left behind: ", path));
     }
   }
   return wrong;

@@ -158,11 +158,20 @@ void FileServer::List(Client* client, const std::string& path, FileRequest* requ
   }
 }
 
+void FileServer::ForgetListing(Client* client, const std::string& path) {
+  client->listings.erase(path.substr(0, path.rfind('/')));
+}
+
 void FileServer::Do(int number, const Course& course, size_t part, FileRequest* request,
                     os::Nanos now) {
   Client& client = clients_[number];
   testing::MemoryClient& files = *client.files;
   const bool last = part + 1 == course.parts.size();
+  // A client knows of its own changes.
+  if (ChangesNames(request->call)) {
+    ForgetListing(&client, request->path);
+    ForgetListing(&client, request->other);
+  }
   switch (request->call) {
     case Call::kOpen:
       request->result = files.Open(request->path, request->flags, request->mode);
@@ -240,6 +249,7 @@ void FileServer::Do(int number, const Course& course, size_t part, FileRequest* 
       if (request->result >= 0) client.paths[request->result] = PathOf(number, *request);
       break;
     case Call::kUnlinkAt:
+      ForgetListing(&client, PathOf(number, *request));
       request->result = files.UnlinkAt(request->fd, request->path, request->flags);
       break;
     default:

@@ -68,6 +68,8 @@ class FileServer {
   };
 
   void List(Client* client, const std::string& path, FileRequest* request, os::Nanos now);
+  // The directory that `path` lies in has changed.
+  static void ForgetListing(Client* client, const std::string& path);
   // A random log's path, or "".
   std::string SomeLog();
   void Walk(const std::string& directory, std::vector<std::string>* paths);

@@ -17,6 +17,8 @@ constexpr os::Nanos kFaultTime = 15 * kSecond;
 // The longest pause or stall; then what a call may wait for at most, with much to spare.
 constexpr os::Nanos kLongest = 3 * kTerm;
 constexpr os::Nanos kAfterFaults = 60 * kSecond;
+// 18 terms of those that are damaged, which are taken to be of 10 s.
+constexpr os::Nanos kTidyTime = 200 * kSecond;
 
 CallPlan MakeCall(Random* random) {
   CallPlan call;
@@ -106,6 +108,8 @@ Plan MakePlan(uint64_t seed) {
   plan.seed = seed;
   plan.faults_end = kStart + kFaultTime + kLongest;
   plan.end = plan.faults_end + kAfterFaults;
+
+  plan.tidy = random.OneIn(8) ? kTidyTime : 0;
 
   plan.files.min_latency = 50000;
   plan.files.max_latency = random.OneIn(3) ? 20 * kMillisecond : kMillisecond;

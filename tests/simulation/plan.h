@@ -51,6 +51,7 @@ struct Plan {
   uint64_t seed;
   os::Nanos faults_end;  // from then on the file system is well and nobody is killed
   os::Nanos end;         // by then every call must have ended
+  os::Nanos tidy;        // so long servers go on then, to remove what others have left; 0: not at all
   FilePlan files;
   std::vector<ProcessPlan> processes;
   std::vector<Fault> faults;

@@ -188,7 +188,7 @@ void RunServer(int process, const ServerOptions& options) {
   builder.set_lease_term(absl::Nanoseconds(options.lease_term));
   builder.set_workers(options.workers);
   builder.set_log_capacity(64 * 1024);
-  builder.set_poll_interval({absl::Milliseconds(2), absl::Milliseconds(200)});
+  builder.set_poll_interval({absl::Milliseconds(2), absl::Milliseconds(500)});
   builder.set_log_sink(&world.log);
   builder.set_log_level(LogLevel::kDebug);
   auto server = builder.BuildAndStart();
@@ -199,11 +199,13 @@ void RunServer(int process, const ServerOptions& options) {
     return;
   }
   Record(Happening(HistoryEvent::Kind::kServing, Idempotency::kOnce, ""));
-  std::thread([server = server->get()] {
+  std::thread stopper([server = server->get()] {
     AwaitStop();
     server->Shutdown();
-  }).detach();
+  });
   SetStatus(&stopped, (*server)->Wait());
+  // (One that stepped down nobody has to ask.)
+  AskedToStop() ? stopper.join() : stopper.detach();
   server->reset();
   Record(stopped);
 }

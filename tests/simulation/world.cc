@@ -403,8 +403,10 @@ Outcome World::Run() {
   }
   Schedule(plan_.faults_end, EventKind::kHeal, 0);
 
-  // Clients first; then one that collects what they left; then the servers stop.
+  // Clients first; then one that collects what they left; then the servers have time to remove what
+  // the dead have left; then they stop.
   int phase = 0;
+  os::Nanos tidy = 0;
   os::Nanos end = plan_.end;
   while (now() < end && outcome_.broken.empty()) {
     while (!events_.empty() && events_.top().when <= now()) {
@@ -421,9 +423,13 @@ Outcome World::Run() {
       end = now() + plan_.end - plan_.faults_end;
     } else if (phase == 1 && ClientsEnded()) {
       phase = 2;
+      tidy = now() + plan_.tidy;
+      Schedule(tidy, EventKind::kReady, 0);
+      end = tidy + plan_.end - plan_.faults_end;
+    } else if (phase == 2 && now() >= tidy) {
+      phase = 3;
       AskServersToStop();
-      end = now() + plan_.end - plan_.faults_end;
-    } else if (phase == 2 && AllEnded()) {
+    } else if (phase == 3 && AllEnded()) {
       break;
     }
     const int slot = Choose();
@@ -440,6 +446,7 @@ Outcome World::Run() {
     }
   }
   outcome_.ended = now();
+  outcome_.tidied = plan_.tidy > 0;
   outcome_.paths = files_->AllPaths();
   outcome_.history.assign(arena_->events, arena_->events + arena_->event_count);
   return std::move(outcome_);

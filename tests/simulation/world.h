@@ -35,6 +35,7 @@ struct Outcome {
   uint64_t trace_hash = 0;         // of everything that was asked and answered
   uint64_t steps = 0;
   os::Nanos ended = 0;
+  bool tidied = false;  // servers have had the time to remove what others had left
 };
 
 class World {
