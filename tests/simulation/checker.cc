@@ -131,12 +131,13 @@ std::vector<std::string> Check(const Outcome& outcome) {
       }
     }
     // Promise 3: what was submitted is found by the last collector. It may have been lost with its
-    // server, unless it may be executed again.
+    // server, or given up by one whose lease had lapsed, unless it may be executed again.
     if (call.submitted && outcome.hung.empty()) {
       if (call.collected.empty()) {
         wrong.push_back(absl::StrCat(id, " was submitted, and nobody looked for it"));
       } else if (const HistoryEvent& last = call.collected.back();
                  last.code != 0 && last.reason != ErrorInfo::SERVER_LOST &&
+                 last.reason != ErrorInfo::NOT_STARTED &&
                  !(outcome.damaged && last.reason == ErrorInfo::SESSION_CORRUPT)) {
         wrong.push_back(absl::StrCat(id, " was submitted, and in the end: ", Describe(last)));
       } else if (last.code != 0 && call.method == Idempotency::kIdempotent) {

@@ -14,6 +14,7 @@ constexpr os::Nanos kSecond = 1000 * kMillisecond;
 constexpr os::Nanos kTerm = 2 * kSecond;
 constexpr os::Nanos kAckTimeout = 6 * kSecond;
 constexpr os::Nanos kFaultTime = 15 * kSecond;
+constexpr int kFaultWrites = 40;
 // The longest pause or stall; then what a call may wait for at most, with much to spare.
 constexpr os::Nanos kLongest = 3 * kTerm;
 constexpr os::Nanos kAfterFaults = 60 * kSecond;
@@ -34,45 +35,30 @@ CallPlan MakeCall(Random* random) {
 Fault MakeFault(Random* random, int processes, bool damage) {
   Fault fault;
   fault.when = kStart + random->Below(kFaultTime);
+  // In the middle of something, rather than at any time.
+  fault.at_write = random->OneIn(2) ? static_cast<int>(random->Between(1, kFaultWrites)) : 0;
   fault.process = static_cast<int>(random->Below(processes));
   // About as long as a term, or a part of it, or anything.
-  switch (random->Below(3)) {
+  switch (random->Below(4)) {
     case 0:
-      fault.duration = kTerm * random->Between(90, 130) / 100;
-      break;
     case 1:
+      fault.duration = kTerm * random->Between(95, 130) / 100;
+      break;
+    case 2:
       fault.duration = kTerm * random->Between(5, 80) / 100;
       break;
     default:
       fault.duration = random->Below(kLongest);
   }
-  switch (random->Below(damage ? 12 : 10)) {
-    case 0:
-    case 1:
-    case 2:
-      fault.kind = Fault::Kind::kKill;
-      break;
-    case 3:
-    case 4:
-    case 5:
-      fault.kind = Fault::Kind::kPause;
-      break;
-    case 6:
-      fault.kind = Fault::Kind::kStop;
-      break;
-    case 7:
-    case 8:
-      fault.kind = Fault::Kind::kStallOne;
-      break;
-    case 9:
-      fault.kind = Fault::Kind::kStallAll;
-      break;
-    case 10:
-      fault.kind = Fault::Kind::kFlip;
-      break;
-    default:
-      fault.kind = Fault::Kind::kZero;
-  }
+  // Each as often as it is here.
+  static constexpr Fault::Kind kKinds[] = {
+      Fault::Kind::kKill,     Fault::Kind::kKill,     Fault::Kind::kPause,    Fault::Kind::kPause,
+      Fault::Kind::kFreeze,   Fault::Kind::kFreeze,   Fault::Kind::kFreeze,   Fault::Kind::kStop,
+      Fault::Kind::kStallOne, Fault::Kind::kStallOne, Fault::Kind::kStallAll, Fault::Kind::kFlip,
+      Fault::Kind::kZero};
+  constexpr int kDamages = 2;
+  constexpr int kCount = sizeof(kKinds) / sizeof(kKinds[0]);
+  fault.kind = kKinds[random->Below(damage ? kCount : kCount - kDamages)];
   return fault;
 }
 
@@ -82,6 +68,8 @@ const char* NameOf(Fault::Kind kind) {
       return "kill";
     case Fault::Kind::kPause:
       return "pause";
+    case Fault::Kind::kFreeze:
+      return "freeze its host";
     case Fault::Kind::kStop:
       return "stop";
     case Fault::Kind::kStallOne:
@@ -174,8 +162,11 @@ std::string Describe(const Plan& plan) {
     absl::StrAppend(&text, "\n");
   }
   for (const Fault& fault : plan.faults) {
-    absl::StrAppend(&text, "  ", Seconds(fault.when - kStart), ": ", NameOf(fault.kind),
-                    ", process ", fault.process, ", ", Seconds(fault.duration), "\n");
+    absl::StrAppend(&text, "  ",
+                    fault.at_write > 0 ? absl::StrCat("at write ", fault.at_write)
+                                       : Seconds(fault.when - kStart),
+                    ": ", NameOf(fault.kind), ", process ", fault.process, ", ",
+                    Seconds(fault.duration), "\n");
   }
   return text;
 }

@@ -16,6 +16,7 @@ struct Fault {
   enum class Kind {
     kKill,       // the process ends at once, what it had in flight may still arrive
     kPause,      // the process stands still for `duration`, in whatever it does
+    kFreeze,     // its whole host does: what it has asked of the file system waits too
     kStop,       // the process is asked to stop, as by SIGTERM
     kStallOne,   // what the process asks of the file system waits for `duration`
     kStallAll,   // what anyone asks does
@@ -24,6 +25,8 @@ struct Fault {
   };
   Kind kind;
   os::Nanos when;
+  // != 0: not at a time, but when the process is about to make that many-th write to a log.
+  int at_write;
   int process;
   os::Nanos duration;
 };

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "tests/simulation/inside.h"
 #include "tests/simulation/raw_futex.h"
@@ -192,6 +193,11 @@ void World::Apply(const Fault& fault) {
       Trace(absl::StrCat("p", fault.process, " pauses for ", fault.duration));
       process.paused_until = std::max(process.paused_until, now() + fault.duration);
       break;
+    case Fault::Kind::kFreeze:
+      Trace(absl::StrCat("p", fault.process, " and its host freeze for ", fault.duration));
+      process.paused_until = std::max(process.paused_until, now() + fault.duration);
+      if (process.started) files_->Stall(process.client, now() + fault.duration);
+      break;
     case Fault::Kind::kStop:
       Trace(absl::StrCat("p", fault.process, " is asked to stop"));
       arena_->asked_to_stop[fault.process].store(true);
@@ -256,8 +262,25 @@ void World::Happen(const Event& event) {
   }
 }
 
+void World::ApplyAtWrite(int index) {
+  const Slot& slot = arena_->slots[index];
+  Process& process = processes_[slot.process];
+  if (slot.request.call != Call::kPwrite || now() >= plan_.faults_end) return;
+  const std::string path = files_->PathOf(process.client, slot.request);
+  if (!absl::EndsWith(path, "/requests") && !absl::EndsWith(path, "/responses")) return;
+  ++process.log_writes;
+  for (const Fault& fault : plan_.faults) {
+    if (fault.process != slot.process || fault.at_write != process.log_writes) continue;
+    Trace(absl::StrCat("as p", slot.process, ".", index, " writes ", slot.request.count, "@",
+                       slot.request.offset, " to ", path, ":"));
+    Apply(fault);
+  }
+}
+
 void World::TakeRequest(int index) {
+  ApplyAtWrite(index);
   Slot& slot = arena_->slots[index];
+  if (slot.state != ThreadState::kCall) return;  // killed
   Pending& pending = pending_[index];
   Process& process = processes_[slot.process];
   pending.course = files_->Begin(process.client, slot.request, now());
@@ -382,7 +405,7 @@ bool World::AllEnded() const {
 
 void World::AskServersToStop() {
   for (size_t i = 0; i < processes_.size(); ++i) {
-    Fault fault = {Fault::Kind::kStop, now(), static_cast<int>(i), 0};
+    const Fault fault = {Fault::Kind::kStop, now(), 0, static_cast<int>(i), 0};
     if (!processes_[i].ended && processes_[i].started) Apply(fault);
   }
 }
@@ -399,6 +422,7 @@ Outcome World::Run() {
     Schedule(process.start, EventKind::kStart, number);
   }
   for (size_t i = 0; i < plan_.faults.size(); ++i) {
+    if (plan_.faults[i].at_write > 0) continue;
     Schedule(plan_.faults[i].when, EventKind::kFault, static_cast<int>(i));
   }
   Schedule(plan_.faults_end, EventKind::kHeal, 0);

@@ -68,6 +68,7 @@ class World {
     bool ended = false;
     bool killed = false;
     int in_flight = 0;  // requests whose parts are still to come
+    int log_writes = 0;
     os::Nanos paused_until = 0;
   };
 
@@ -84,6 +85,8 @@ class World {
   // Gives `slot` the turn until it gives it back.
   void Step(int slot);
   void TakeRequest(int slot);
+  // Faults that wait for this request.
+  void ApplyAtWrite(int slot);
   void OnExit(int slot);
   // Moves time on to what comes next; false if nothing will.
   bool Advance();
