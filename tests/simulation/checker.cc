@@ -51,19 +51,20 @@ bool MayStay(const std::string& path) {
 }  // namespace
 
 std::string Describe(const HistoryEvent& event) {
-  static const char* const kKinds[] = {"begins",    "ends",   "is executed", "is submitted",
+  static const char* const kKinds[] = {"begins",       "ends",   "is executed", "is submitted",
                                        "is collected", "serves", "has stopped"};
   static const char* const kNames[] = {"Once", "AckFirst", "Idempotent"};
   const os::Nanos since = event.when - kStart;
-  std::string line = absl::StrCat(since / 1000000000, ".",
-                                  absl::Dec(since % 1000000000 / 1000, absl::kZeroPad6), " p",
-                                  event.process, " ", event.id, " ");
+  std::string line =
+      absl::StrCat(since / 1000000000, ".", absl::Dec(since % 1000000000 / 1000, absl::kZeroPad6),
+                   " p", event.process, " ", event.id, " ");
   if (event.id[0] != '\0') absl::StrAppend(&line, "(", kNames[event.method], ") ");
   absl::StrAppend(&line, kKinds[static_cast<int>(event.kind)]);
   if (event.kind == Kind::kEnd || event.kind == Kind::kCollected || event.kind == Kind::kStopped) {
     absl::StrAppend(&line, ", code ", event.code);
     if (event.code != 0) {
-      absl::StrAppend(&line, ", ", event.reason < 0 ? "no reason" : ErrorInfo::Reason_Name(event.reason),
+      absl::StrAppend(&line, ", ",
+                      event.reason < 0 ? "no reason" : ErrorInfo::Reason_Name(event.reason),
                       event.may_have_executed ? ", may have been executed" : "");
     }
   }

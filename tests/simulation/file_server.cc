@@ -141,8 +141,9 @@ void FileServer::List(Client* client, const std::string& path, FileRequest* requ
   Listing& listing = client->listings[path];
   const bool known = listing.when != 0 && now - listing.when <= kListingAge;
   if (!known || !Chance(plan_.stale_list)) {
-    request->result = request->call == Call::kList ? client->files->List(path.c_str(), &listing.names)
-                                                   : client->files->ListAt(request->fd, &listing.names);
+    request->result = request->call == Call::kList
+                          ? client->files->List(path.c_str(), &listing.names)
+                          : client->files->ListAt(request->fd, &listing.names);
     listing.when = request->result == 0 ? now : 0;
     if (request->result != 0) return;
   } else {

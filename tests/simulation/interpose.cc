@@ -2,8 +2,8 @@
 // simulated threads; all others get the C library's own.
 //
 // A definition in the program wins over a shared library's, so that Abseil's mutexes (which use
-// syscall(SYS_futex)), libstdc++ and the runtime all come here. pthread's own mutexes do not: nobody
-// gives his turn away while he holds one.
+// syscall(SYS_futex)), libstdc++ and the runtime all come here. pthread's own mutexes do not:
+// nobody gives his turn away while he holds one.
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -222,8 +222,8 @@ int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*
                    void* argument) noexcept {
   const auto next = SPOOLRPC_NEXT(pthread_create);
   if (CurrentSlot() == nullptr) return next(thread, attributes, function, argument);
-  auto* const start = new simulation::Start{function, argument, simulation::NewThread(),
-                                            CurrentArena()};
+  auto* const start =
+      new simulation::Start{function, argument, simulation::NewThread(), CurrentArena()};
   simulation::Slot* const slot = start->slot;
   const int result = next(thread, attributes, simulation::RunThread, start);
   if (result != 0) abort();

@@ -147,11 +147,10 @@ Plan MakePlan(uint64_t seed) {
 }
 
 std::string Describe(const Plan& plan) {
-  std::string text = absl::StrCat("seed ", plan.seed, ": latency to ",
-                                  plan.files.max_latency / kMillisecond, " ms, tear ",
-                                  plan.files.tear, ", stale listings ", plan.files.stale_list,
-                                  ", slow ", plan.files.slow, ", errors ", plan.files.write_error,
-                                  "\n");
+  std::string text =
+      absl::StrCat("seed ", plan.seed, ": latency to ", plan.files.max_latency / kMillisecond,
+                   " ms, tear ", plan.files.tear, ", stale listings ", plan.files.stale_list,
+                   ", slow ", plan.files.slow, ", errors ", plan.files.write_error, "\n");
   for (size_t i = 0; i < plan.processes.size(); ++i) {
     const ProcessPlan& process = plan.processes[i];
     absl::StrAppend(&text, "  process ", i, ": ", process.server ? "server" : "client", " at ",

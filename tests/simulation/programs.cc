@@ -128,8 +128,7 @@ void MakeCall(Simulated::Stub* stub, const std::string& id, const CallPlan& plan
   if (plan.timeout > 0) context.set_timeout(absl::Nanoseconds(plan.timeout));
   Done reply;
   Record(Happening(HistoryEvent::Kind::kBegin, plan.method, id));
-  const absl::Status status =
-      Call(stub, plan.method, &context, work, &reply);
+  const absl::Status status = Call(stub, plan.method, &context, work, &reply);
   HistoryEvent end = Happening(HistoryEvent::Kind::kEnd, plan.method, id);
   SetStatus(&end, status);
   end.right_reply = status.ok() && Answers(reply, work);
@@ -149,8 +148,7 @@ void Collect(Simulated::Stub* stub, const Ticket& ticket, const std::string& id,
 void MakeDurableCall(Simulated::Stub* stub, const std::string& id, const CallPlan& plan) {
   const Work work = MakeWork(id, plan);
   Record(Happening(HistoryEvent::Kind::kBegin, plan.method, id));
-  absl::StatusOr<Ticket> ticket =
-      Call(stub->durable(), plan.method, work);
+  absl::StatusOr<Ticket> ticket = Call(stub->durable(), plan.method, work);
   if (!ticket.ok()) {
     HistoryEvent end = Happening(HistoryEvent::Kind::kEnd, plan.method, id);
     SetStatus(&end, ticket.status());

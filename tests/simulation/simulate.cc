@@ -140,8 +140,8 @@ int main(int argc, char** argv) {
       "worlds");
   absl::ParseCommandLine(argc, argv);
   OnOneProcessor();
-  void* const memory = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
-                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  void* const memory =
+      mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) {
     perror("mmap");
     return 2;
@@ -163,6 +163,7 @@ int main(int argc, char** argv) {
   }
   printf("%d worlds from seed %lu, %lu calls, %lu steps, %.1f s: %d broke a promise\n", worlds,
          static_cast<unsigned long>(first), static_cast<unsigned long>(shared->totals.calls),
-         static_cast<unsigned long>(shared->totals.steps), absl::ToDoubleSeconds(absl::Now() - began), broken);
+         static_cast<unsigned long>(shared->totals.steps),
+         absl::ToDoubleSeconds(absl::Now() - began), broken);
   return (broken > 0) == absl::GetFlag(FLAGS_expect_broken) ? 0 : 1;
 }

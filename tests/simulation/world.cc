@@ -32,9 +32,9 @@ constexpr os::Nanos kLate = 20 * kMillisecond;
 
 const char* NameOf(Call call) {
   static const char* const kNames[] = {
-      "open",  "close",  "pread",  "pwrite", "fdatasync", "fsync",  "fallocate", "fstat",
-      "fchmod", "map",   "unmap",  "lstat",  "statfs",    "mkdir",  "chmod",     "lchown",
-      "rmdir", "unlink", "rename", "link",   "list",      "openat", "unlinkat",  "listat"};
+      "open",   "close",  "pread",  "pwrite", "fdatasync", "fsync",  "fallocate", "fstat",
+      "fchmod", "map",    "unmap",  "lstat",  "statfs",    "mkdir",  "chmod",     "lchown",
+      "rmdir",  "unlink", "rename", "link",   "list",      "openat", "unlinkat",  "listat"};
   return kNames[static_cast<int>(call)];
 }
 
@@ -351,8 +351,8 @@ void World::Step(int index) {
     if (arena_->world_turn.load() != 0) break;
     waited += 1000;
     siginfo_t info = {};
-    const bool gone = waitid(P_PID, processes_[number].pid, &info, WEXITED | WNOHANG) == 0 &&
-                      info.si_pid != 0;
+    const bool gone =
+        waitid(P_PID, processes_[number].pid, &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0;
     if (!gone && waited < kRealPatience) continue;
     Process& process = processes_[number];
     outcome_.broken.push_back(absl::StrCat("p", number, " (", process.name, "): ",
@@ -440,9 +440,8 @@ Outcome World::Run() {
     }
     if (phase == 0 && now() >= plan_.faults_end && ClientsEnded()) {
       phase = 1;
-      const int number = AddProcess("collector", [n = static_cast<int>(processes_.size())] {
-        RunCollector(n);
-      });
+      const int number =
+          AddProcess("collector", [n = static_cast<int>(processes_.size())] { RunCollector(n); });
       Start(number);
       end = now() + plan_.end - plan_.faults_end;
     } else if (phase == 1 && ClientsEnded()) {

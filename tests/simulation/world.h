@@ -26,13 +26,13 @@ namespace spoolrpc::simulation {
 // What the checker is given.
 struct Outcome {
   std::vector<HistoryEvent> history;
-  std::set<int> killed;            // processes that were killed
-  std::set<int> disturbed;         // or paused, or whose files stalled, or that were asked to stop
-  bool damaged = false;            // a log was
-  std::vector<std::string> hung;   // processes that had not ended when time was over
-  std::vector<std::string> broken; // processes that ended by a signal of their own
-  std::vector<std::string> paths;  // what is left when all have ended
-  uint64_t trace_hash = 0;         // of everything that was asked and answered
+  std::set<int> killed;             // processes that were killed
+  std::set<int> disturbed;          // or paused, or whose files stalled, or that were asked to stop
+  bool damaged = false;             // a log was
+  std::vector<std::string> hung;    // processes that had not ended when time was over
+  std::vector<std::string> broken;  // processes that ended by a signal of their own
+  std::vector<std::string> paths;   // what is left when all have ended
+  uint64_t trace_hash = 0;          // of everything that was asked and answered
   uint64_t steps = 0;
   os::Nanos ended = 0;
   bool tidied = false;  // servers have had the time to remove what others had left
@@ -53,7 +53,7 @@ class World {
     os::Nanos when;
     uint64_t number;  // of those at the same time the first comes first
     EventKind kind;
-    int index;     // of the process, the fault, or the slot
+    int index;  // of the process, the fault, or the slot
     size_t part;
     bool operator>(const Event& other) const {
       return when != other.when ? when > other.when : number > other.number;
