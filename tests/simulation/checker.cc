@@ -1,6 +1,7 @@
 #include "tests/simulation/checker.h"
 
 #include <map>
+#include <set>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -41,11 +42,13 @@ std::string CheckEnd(const std::string& id, const Call& call, const HistoryEvent
   return "";
 }
 
-// What may be left when all servers have stopped: the spool's own, logs of servers, and temporary
-// names, which are removed when they are an hour old.
-bool MayStay(const std::string& path) {
+// What may be left when all servers have stopped: the spool's own, logs of servers, temporary names
+// (which are removed when they are an hour old), and durable calls whose callers were killed before
+// they had their tickets (which the retention removes).
+bool MayStay(const std::string& path, const std::set<std::string>& tickets) {
   const std::vector<std::string> parts = absl::StrSplit(path, '/', absl::SkipEmpty());
-  return parts.size() <= 2 || parts[1] == "logs" || absl::StrContains(path, "/.tmp-");
+  return parts.size() <= 2 || parts[1] == "logs" || absl::StrContains(path, "/.tmp-") ||
+         (parts[1] == "durable" && tickets.count(parts[2]) == 0);
 }
 
 }  // namespace
@@ -78,6 +81,7 @@ std::vector<std::string> Check(const Outcome& outcome) {
     wrong.push_back(absl::StrCat("ended by itself: ", process));
   }
   std::map<std::string, Call> calls;
+  std::set<std::string> tickets;
   for (const HistoryEvent& event : outcome.history) {
     if (event.id[0] == '\0') continue;
     Call& call = calls[event.id];
@@ -96,6 +100,7 @@ std::vector<std::string> Check(const Outcome& outcome) {
         break;
       case Kind::kSubmitted:
         call.submitted = true;
+        tickets.insert(event.text);
         break;
       case Kind::kCollected:
         call.collected.push_back(event);
@@ -151,7 +156,7 @@ std::vector<std::string> Check(const Outcome& outcome) {
   }
   if (outcome.tidied && outcome.hung.empty() && outcome.broken.empty()) {
     for (const std::string& path : outcome.paths) {
-      if (!MayStay(path)) wrong.push_back(absl::StrCat("was left behind: ", path));
+      if (!MayStay(path, tickets)) wrong.push_back(absl::StrCat("was left behind: ", path));
     }
   }
   return wrong;
