@@ -89,9 +89,11 @@ absl::Status LogWriter::WriteHead(WriterState state) {
   LogHead head = head_;
   head.state = state;
   ++head.counter;
-  if (absl::Status status = file_->WriteAt(0, EncodeHead(head)); !status.ok()) return Seal(status);
+  const absl::Status status = file_->WriteAt(0, EncodeHead(head));
+  // A lease has nothing but its counter: whether this one has arrived matters to nobody.
+  if (!status.ok() && capacity_ > 0) return Seal(status);
   head_ = std::move(head);
-  return absl::OkStatus();
+  return status;
 }
 
 }  // namespace spoolrpc::log

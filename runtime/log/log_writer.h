@@ -25,7 +25,7 @@ struct Batch {
 // - BeginFrame, EndFrame, TakeBatch, OnConsumed and the readers of state need external locking;
 // - Write and WriteHead may run beside them, but not beside each other.
 // After a failed write the log is sealed: an uncertain offset is never written again, and every
-// later call fails with that first error.
+// later call fails with that first error. (A lease, which has no ring, may be tried again.)
 class LogWriter {
  public:
   // `head` describes the file that `file` is; `file` was opened by OpenLogForWriting().

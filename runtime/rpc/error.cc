@@ -109,6 +109,8 @@ void rpc::MarkMayHaveExecuted(absl::Status* status) {
   auto info = GetErrorInfo(*status);
   if (!info.has_value() || info->may_have_executed()) return;
   info->set_may_have_executed(true);
+  // NO_SERVER says that the call certainly was not executed.
+  if (info->reason() == ErrorInfo::NO_SERVER) info->set_reason(ErrorInfo::ACK_TIMEOUT);
   status->SetPayload(kErrorInfoUrl, absl::Cord(info->SerializeAsString()));
 }
 

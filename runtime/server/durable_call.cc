@@ -46,7 +46,7 @@ CallSession::Start DurableCall::Prepare() {
   const spool::DurableStore& store = owner_->store();
   const auto failed = [&](const absl::Status& status) {
     if (!absl::IsNotFound(status)) owner_->host()->Warn(status.ToString());
-    End(absl::IsNotFound(status) ? End::kDone : End::kLookAgain, kTryAgain);
+    End(absl::IsNotFound(status) ? End::kGone : End::kLookAgain, kTryAgain);
     return Start::kDropped;
   };
   if (owner_->host()->draining() || !owner_->lease().Holds(lapses_, owner_->env().clock->Now())) {
@@ -71,7 +71,7 @@ CallSession::Start DurableCall::Prepare() {
   const auto state = store.Look(ticket());
   if (!state.ok()) return failed(state.status());
   if (!state->call || state->reply) {
-    End(End::kDone);
+    End(End::kGone);
     return Start::kDropped;
   }
   if (record_.idempotent() && state->claims > claim_) {

@@ -23,7 +23,8 @@ class DurableCall;
 class DurableCallOwner {
  public:
   enum class End {
-    kDone,       // it has its reply, or is gone
+    kDone,       // it has had its handler here, and has its reply, or is gone
+    kGone,       // it has not, and has a reply, or is gone
     kLookAgain,  // it is not this server's any more
   };
 

@@ -146,7 +146,8 @@ void DurableCalls::TakeEnded() {
     // Also what is done is looked at once more: if the call was deleted while the reply was being
     // published, that is left.
     known.state = Known::State::kOpen;
-    known.claimed = one.end == End::kDone;
+    known.claimed = one.end != End::kLookAgain;
+    known.finished = known.finished || one.end == End::kDone;
     known.next_look = one.look_again;
     last_activity_ = options_.env.clock->Now();
     if (one.end == End::kDone && options_.spool->network()) {
@@ -307,6 +308,16 @@ void DurableCalls::LookAt(const std::string& ticket, Known* known) {
     return;
   }
   if (known->record == nullptr && !ReadCall(ticket, *state, known)) return;
+  if (known->finished && !known->record->idempotent()) {
+    // What was listed is older than the reply, or its directory was not found as that was
+    // published: whichever it is, the first reply wins, and nothing is begun once more.
+    PublishReply(ticket,
+                 absl::UnavailableError(absl::StrCat(known->record->header().method(),
+                                                     ": the reply of the call was lost")),
+                 ErrorInfo::SERVER_LOST, /*may_have_executed=*/true,
+                 known->record->survives_power_loss(), known);
+    return;
+  }
   const MethodEntry* const method = options_.methods->Find(known->record->header().method());
   if (method == nullptr || method->info().kind != MethodKind::kUnary ||
       known->record->header().kind() != wire::METHOD_KIND_UNARY) {

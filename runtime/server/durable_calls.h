@@ -88,7 +88,8 @@ class DurableCalls final : public DurableCallOwner {
     };
     State state = State::kOpen;
     os::Nanos next_look = 0;
-    bool claimed = false;  // by another server, when it was last looked at
+    bool claimed = false;   // by another server, when it was last looked at
+    bool finished = false;  // its handler has run here, and its reply was published
     bool warned = false;
     int damaged = 0;  // readings of `call` that found it so
     std::shared_ptr<const spool::DurableCallRecord> record;

@@ -33,10 +33,20 @@ std::string CapturedLog::Text() const {
   return text;
 }
 
+Gate::~Gate() {
+  Open();
+  // A handler whose caller has given up may just be leaving.
+  const auto empty = [&]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return inside_ == 0; };
+  absl::MutexLock lock(&mu_);
+  mu_.Await(absl::Condition(&empty));
+}
+
 void Gate::Pass() {
   absl::MutexLock lock(&mu_);
   ++arrived_;
+  ++inside_;
   mu_.AwaitWithTimeout(absl::Condition(&open_), 2 * kLong);
+  --inside_;
 }
 
 void Gate::Open() {

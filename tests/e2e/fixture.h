@@ -66,7 +66,8 @@ class ProbeService final : public Probe::Service {
 // A place where handlers wait until the test lets them go.
 class Gate {
  public:
-  ~Gate() { Open(); }
+  // Opens it, and waits until all who came have gone on.
+  ~Gate();
   // Called by a handler.
   void Pass();
   void Open();
@@ -78,6 +79,7 @@ class Gate {
   mutable absl::Mutex mu_;
   bool open_ ABSL_GUARDED_BY(mu_) = false;
   int arrived_ ABSL_GUARDED_BY(mu_) = 0;
+  int inside_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
 // Waits until `condition` holds, looking now and then; false if it does not for kLong.

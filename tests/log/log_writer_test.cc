@@ -357,6 +357,20 @@ TEST_F(SealedLogWriterTest, AfterAHeadThatFailed) {
   ExpectSealed(writer_->WriteHead(WriterState::kOpen));
 }
 
+TEST_F(LogWriterTest, ALeaseIsRenewedAgainAfterAWriteThatFailed) {
+  const LogHead lease = TestHead(0, Direction::kLease);
+  ASSERT_OK_AND_ASSIGN(const auto writer, MakeWriter(&calls_, "/lease", lease, FileAccess{}));
+  ASSERT_OK(writer->WriteHead(WriterState::kOpen));
+  calls_.Fail({Call::kPwrite, "/lease", 0, 1}, EIO);
+  EXPECT_FALSE(writer->WriteHead(WriterState::kOpen).ok());
+  ASSERT_OK(writer->WriteHead(WriterState::kDraining));
+  ASSERT_OK_AND_ASSIGN(const auto reader, MakeReader(&calls_, "/lease", lease, FileAccess{}, 1000));
+  ASSERT_OK_AND_ASSIGN(const LogHead head, reader->ReadHeadNow(&buffer_));
+  EXPECT_EQ(head.state, WriterState::kDraining);
+  // (Of the one that failed nobody knows whether it has arrived.)
+  EXPECT_EQ(head.counter, 3);
+}
+
 TEST_F(LogWriterTest, ShortWritesAreContinued) {
   calls_.Shorten({Call::kPwrite}, 7);
   const OwnedFrame sent(FrameType::kCall, 1, std::string(1000, 'x'));

@@ -131,6 +131,16 @@ TEST(ErrorTest, PathsOfAnyBytesAreStillTransportErrors) {
   EXPECT_EQ(GetErrorInfo(status)->path(), "/caf?");
 }
 
+TEST(ErrorTest, WhatMayHaveBeenExecutedDidNotEndWithNoServer) {
+  absl::Status status = TransportError(absl::StatusCode::kUnavailable, ErrorInfo::NO_SERVER, "m",
+                                       false, "/a.B/C", "/path");
+  MarkMayHaveExecuted(&status);
+  EXPECT_TRUE(GetErrorInfo(status)->may_have_executed());
+  EXPECT_EQ(GetErrorInfo(status)->reason(), ErrorInfo::ACK_TIMEOUT);
+  EXPECT_EQ(GetErrorInfo(status)->path(), "/path");
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+}
+
 TEST(ErrorTest, ToUtf8ReplacesWhatIsNone) {
   for (const char* valid : {"", "ascii", "gr\xc3\xbc\xc3\x9f", "\xe2\x82\xac", "\xf0\x9f\x98\x80",
                             "\xed\x9f\xbf", "\xf4\x8f\xbf\xbf"}) {
