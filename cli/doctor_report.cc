@@ -33,7 +33,13 @@ std::string DoctorText(const doctor::Diagnosis& diagnosis) {
       absl::StrCat("Directory ", Printable(diagnosis.directory), " on ",
                    diagnosis.file_system.empty() ? "a file system that is not known"
                                                  : Printable(diagnosis.file_system),
-                   diagnosis.pair.empty() ? ", one node alone" : ", two nodes", "\n\n");
+                   diagnosis.pair.empty() ? ", one node alone" : ", two nodes", "\n");
+  const doctor::Mount& mount = diagnosis.mount;
+  if (!mount.point.empty()) {
+    absl::StrAppend(&text, "Mounted: ", Printable(mount.source), " on ", Printable(mount.point),
+                    " (", Printable(mount.options), ")\n");
+  }
+  text += '\n';
   std::vector<std::vector<std::string>> rows = {{"CHECK", "RESULT", "FIGURE", "MEANING"}};
   for (const doctor::Finding& finding : diagnosis.findings) {
     rows.push_back({finding.name, std::string(doctor::ResultName(finding.result)),

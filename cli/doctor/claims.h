@@ -20,8 +20,7 @@ struct Claim {
 };
 constexpr Claim kClaims[] = {
     {Claim::kCreate, "exclusive_create", "create", "O_CREAT|O_EXCL has one winner"},
-    {Claim::kLink, "exclusive_link", "link",
-     "link to one name has one winner: verdicts and claims of calls rest on it"},
+    {Claim::kLink, "exclusive_link", "link", "link to one name has one winner"},
     {Claim::kMkdir, "exclusive_mkdir", "mkdir", "mkdir of one name has one winner"},
     {Claim::kRename, "exclusive_rename", "rename", "rename of one source has one winner"},
 };

@@ -25,7 +25,7 @@ struct Limits {
   // A check that lasts longer hangs.
   absl::Duration check = absl::Minutes(2);
   // How long the other node may take to answer.
-  absl::Duration answer = absl::Seconds(45);
+  absl::Duration answer = absl::Seconds(60);
   // Bytes that were flushed and that nobody has seen for so long are not seen at all.
   absl::Duration unseen = absl::Seconds(15);
   // The same of names.
@@ -35,6 +35,9 @@ struct Limits {
   absl::Duration curious = absl::Seconds(4);
   // How long an effect of a removal is waited for.
   absl::Duration removal = absl::Seconds(3);
+
+  // A held descriptor that shows nothing new for so long is opened anew.
+  absl::Duration blind = absl::Seconds(3);
 
   int writes = 50;                             // flushed writes, and readings, on one node
   int round_trips = 400;                       // between two nodes, or two processes

@@ -60,7 +60,7 @@ void CheckMemory(const Node& node) {
     times.Store("", finding);
     finding->figures["works"] = status.ok() ? 1 : 0;
     finding->figure = times.Text();
-    finding->meaning = "two processes wake each other through mapped memory, there and back";
+    finding->meaning = "waking another process through mapped memory, and back";
     if (!status.ok()) {
       finding->result = Result::kWarn;
       finding->figure = "does not work";

@@ -244,6 +244,10 @@ absl::StatusOr<std::string> PairLink::Exchange(absl::string_view step, absl::str
     const os::Nanos now = examination_->Now();
     if (now >= next_hello) {
       next_hello = os::After(now, kSeldom);
+      if (absl::IsNotFound(peer_control_->Reopen())) {
+        return absl::UnavailableError(
+            absl::StrCat("the other node, ", peer_.host(), ", has ended"));
+      }
       Hello hello;
       if (ReadBlock(peer_control_.get(), 0, 0, &answer) && hello.ParseFromString(answer) &&
           !hello.gave_up().empty()) {

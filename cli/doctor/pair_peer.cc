@@ -25,10 +25,9 @@ Finding TellPeer(const Pair& pair, bool one_host) {
   finding.figures["one_mount"] = one_mount ? 1 : 0;
   if (one_mount) {
     finding.result = Result::kInfo;
-    finding.meaning =
-        "the same host and mount: this tells how it works between its processes, not between hosts";
+    finding.meaning = "one host and one mount: of two hosts this tells nothing";
   } else if (one_host) {
-    finding.meaning = "two mounts on one host (it has been booted once)";
+    finding.meaning = "two mounts on one host";
   } else {
     finding.meaning = "two hosts";
   }
@@ -68,7 +67,7 @@ absl::Status ShareMemory(const Pair& pair, bool one_host) {
     finding.figure = "not used";
     finding.meaning = "on a network file system calls are polled for";
   } else if (shared && one_host) {
-    finding.meaning = "both sides wake each other through mapped memory";
+    finding.meaning = "each side wakes the other through mapped memory";
   } else if (one_host) {
     finding.result = Result::kWarn;
     finding.meaning = absl::StrCat("mapped memory is not shared, so that calls are polled for",
@@ -96,7 +95,7 @@ void CheckPeer(const Pair& pair) {
     pair.examination->Add(TellPeer(pair, one_host));
     const absl::Status status = ShareMemory(pair, one_host);
     // What follows is measured as the runtime should work here.
-    if (!one_host && !pair.own->network()) pair.own->UseNetworkRules();
+    if (!one_host && !peer.network() && !pair.own->network()) pair.own->UseNetworkRules();
     return status;
   });
 }
@@ -143,6 +142,9 @@ void CheckSummary(const Pair& pair) {
     finding.meaning = bad.empty() ? absl::StrCat("all is well on ", pair.link->peer().host())
                                   : absl::StrCat("found there: ", absl::StrJoin(bad, ", "));
     pair.examination->Add(std::move(finding));
+    // Who has this has seen that the other has read the summary, and may go; then the other may
+    // not see it any more.
+    pair.link->Exchange("bye").status().IgnoreError();
     return absl::OkStatus();
   });
 }

@@ -26,9 +26,9 @@ struct WayName {
   const char* meaning;
 };
 constexpr WayName kWays[] = {
-    {kHeldDirect, "read_held_direct", "samples-direct", "through a held O_DIRECT descriptor"},
-    {kHeld, "read_held", "samples-held", "through a held descriptor and this node's cache"},
-    {kOpenedAnew, "read_opened_anew", "samples-anew", "opened, read and closed each time"},
+    {kHeldDirect, "read_held_direct", "samples-direct", "by a held O_DIRECT descriptor"},
+    {kHeld, "read_held", "samples-held", "by a held descriptor"},
+    {kOpenedAnew, "read_opened_anew", "samples-anew", "by opening the file each time"},
 };
 
 // A sample lies within one block, which is never seen torn.
@@ -140,7 +140,7 @@ void TellReading(const Pair& pair, const Watcher& watcher, bool used, const Mome
   finding.name = watcher.way().name;
   finding.result = used ? Result::kOk : Result::kInfo;
   finding.meaning = absl::StrCat("until flushed bytes are seen ", watcher.way().meaning,
-                                 used ? ": what sessions do here" : "; not what sessions do here");
+                                 used ? ", as sessions read here" : "");
   Times times;
   const size_t ways = std::size(kWays);
   const size_t at = watcher.way().way;
@@ -156,13 +156,15 @@ void TellReading(const Pair& pair, const Watcher& watcher, bool used, const Mome
   if (missing > 0) {
     absl::StrAppend(&finding.figure, ", ", missing, " of ", count, " not seen in time");
   }
+  // (Where the other node could write none, it says so.)
+  if (count == 0) finding.result = Result::kInfo;
   if (used) {
     AdviseLeaseTerm(times.Worst(), &finding);
     if (missing > 0) {
       finding.result = Result::kFail;
       finding.meaning = absl::StrCat("flushed bytes are not seen ", watcher.way().meaning,
-                                     ", which is what sessions do here",
-                                     watcher.error().ok() ? "" : ": ", watcher.error().message());
+                                     ", as sessions read here", watcher.error().ok() ? "" : ": ",
+                                     watcher.error().message());
     }
   }
   pair.examination->Add(std::move(finding));
@@ -235,7 +237,7 @@ absl::Status Order(const Pair& pair) {
   finding.figures["rounds"] = kOrderRounds;
   finding.figures["late"] = late;
   finding.figures["lost"] = lost;
-  finding.meaning = "what was flushed is there for whoever opens the file afterwards";
+  finding.meaning = "what was flushed is there for who opens the file afterwards";
   if (late > 0) {
     finding.Worsen(Result::kWarn);
     absl::StrAppend(&finding.meaning, "; ", late, " times only at the second or third reading");

@@ -64,12 +64,12 @@ absl::Status Removal(const Pair& pair) {
            read.ok() ? "goes on reading"
                      : absl::StrCat(os::IsStale(read) ? "ESTALE" : "an error", " after ",
                                     FormatNanos(pair.examination->Now() - began)),
-           "what who reads a file meets when the other node has removed it"));
+           "who reads a file that the other node has removed"));
   absl::Status written = writer == nullptr ? absl::UnavailableError("") : absl::OkStatus();
   if (written.ok()) written = writer->WriteAt(0, std::string(kBlock, 'x'));
   if (written.ok()) written = writer->Sync();
   pair.examination->Add(Told("removed_under_writer", written.ok() ? "no error" : "an error",
-                             "what who writes a file meets then; writers look after their names"));
+                             "who writes one; writers look now and then whether theirs is there"));
   return absl::OkStatus();
 }
 

@@ -20,8 +20,6 @@ constexpr char kRing[] = "ring";
 // 144 of them in a lap; some lie across two blocks.
 constexpr size_t kRecordSize = 480;
 constexpr uint64_t kRecordsInALap = kLiveFileSize / kRecordSize;
-// A reader that sees nothing for so long opens the file anew, which it should not have to.
-constexpr absl::Duration kBlind = absl::Seconds(3);
 constexpr absl::Duration kBusyLooks = absl::Milliseconds(5);
 constexpr absl::Duration kBetweenLooks = absl::Microseconds(200);
 
@@ -88,7 +86,7 @@ class Ring {
         }
       }
       const os::Nanos now = pair_.examination->Now();
-      if (now > os::After(opened, kBlind)) {
+      if (now > os::After(opened, pair_.examination->limits().blind)) {
         ++blind_;
         opened = now;
         if (absl::Status s = reader_.Reopen(); !s.ok()) return s;
@@ -160,7 +158,8 @@ int64_t WallMinusBoot(const Pair& pair) {
   return absl::ToUnixNanos(pair.own->env().clock->WallTime()) - pair.examination->Now();
 }
 
-void TellRoundTrips(const RoundTrips& first, uint32_t torn, uint32_t blind, Finding* finding) {
+void TellRoundTrips(const RoundTrips& first, uint32_t torn, uint32_t blind, const Limits& limits,
+                    Finding* finding) {
   finding->figure = absl::StrCat("median ", FormatNanos(first.median_ns()), ", worst ",
                                  FormatNanos(first.worst_ns()));
   finding->figures["median_ms"] = ToMilliseconds(first.median_ns());
@@ -168,7 +167,7 @@ void TellRoundTrips(const RoundTrips& first, uint32_t torn, uint32_t blind, Find
   finding->figures["count"] = first.count();
   finding->figures["torn_records"] = torn;
   finding->figures["opened_anew"] = blind;
-  finding->meaning = "over two rings, flushed and polled for; a call costs at least this";
+  finding->meaning = "there and back over two logs; a call costs at least this";
   if (torn > 0) {
     absl::StrAppend(&finding->meaning, "; ", torn, " records were seen torn, which readers expect");
   }
@@ -176,7 +175,7 @@ void TellRoundTrips(const RoundTrips& first, uint32_t torn, uint32_t blind, Find
   if (blind > 0) {
     finding->Worsen(Result::kWarn);
     absl::StrAppend(&finding->meaning, "; ", blind, " times a reader saw nothing for ",
-                    absl::FormatDuration(kBlind), " until it opened the file again");
+                    absl::FormatDuration(limits.blind), " until it opened the file again");
   }
 }
 
@@ -188,7 +187,7 @@ void TellClocks(const Pair& pair, int64_t wall) {
   finding.figure = absl::StrCat(FormatNanos(wall), " +/- ", FormatNanos(uncertainty));
   finding.figures["other_ahead_ms"] = ToMilliseconds(wall);
   finding.figures["uncertainty_ms"] = ToMilliseconds(uncertainty);
-  finding.meaning = "how far the other node's wall clock is ahead; nothing depends on it";
+  finding.meaning = "how far the other wall clock is ahead; nothing depends on it";
   pair.examination->Add(std::move(finding));
 }
 
@@ -221,7 +220,8 @@ void CheckRoundTrips(const Pair& pair) {
     pair.link->round_trip = first.median_ns();
     Finding finding;
     finding.name = "round_trip";
-    TellRoundTrips(first, own.torn() + peer->torn(), own.blind() + peer->blind(), &finding);
+    TellRoundTrips(first, own.torn() + peer->torn(), own.blind() + peer->blind(),
+                   pair.examination->limits(), &finding);
     pair.examination->Add(std::move(finding));
     TellClocks(pair, pair.link->peer_ahead + peer->wall_ns() - own.wall_ns());
     return absl::OkStatus();

@@ -63,14 +63,13 @@ absl::Status FileSystem(const Node& node, Finding* finding) {
   finding->figure = absl::StrCat(mount.type.empty() ? workspace.type().name : mount.type, ", ",
                                  workspace.network() ? "network" : "local");
   finding->figures["network"] = workspace.network() ? 1 : 0;
-  finding->figures["max_write_bytes"] = static_cast<double>(workspace.type().max_write);
-  finding->meaning = mount.point.empty()
-                         ? "how it is mounted is not known"
-                         : absl::StrCat(mount.source, " on ", mount.point, ", ", mount.options);
+  finding->meaning = workspace.network() ? "writes are flushed, and calls polled for"
+                                         : "only processes of this host reach it";
   if (absl::StartsWith(mount.type, "nfs") && HasOption(mount, "soft")) {
     finding->Worsen(Result::kWarn);
     finding->settings.push_back(
-        {"mount option", "hard", "with soft, a stall of the file server makes writes fail"});
+        {"mount option", "hard", "with soft, a stall of the file server makes writes fail", 0});
+    finding->meaning = "mounted soft: writes fail when the file server stalls";
   }
   return absl::OkStatus();
 }
@@ -79,13 +78,12 @@ absl::Status WriteSize(const Node& node, Finding* finding) {
   const uint64_t size = node.workspace->type().max_write;
   finding->figure = FormatSize(size);
   finding->figures["bytes"] = static_cast<double>(size);
-  finding->meaning = "the longest frame reaches the file server as one write";
+  finding->meaning = "the longest frame goes to the file server as one write (wsize)";
   // A frame has at most a quarter of its log, and 64 KiB.
   if (size < 65536) {
     const uint64_t capacity = std::max<uint64_t>(65536, 4 * size / kBlock * kBlock);
     finding->result = Result::kWarn;
-    finding->meaning =
-        "longer writes reach the file server in parts; smaller logs have smaller frames";
+    finding->meaning = "the longest frames go to the file server in parts (wsize)";
     for (const char* name : {"ServerBuilder::set_log_capacity()", "ChannelOptions::log_capacity"}) {
       finding->settings.push_back(
           {name, absl::StrCat(capacity), "a quarter of the log is the longest frame", 1});
@@ -153,7 +151,8 @@ absl::Status CheckDirectory(Examination* examination, const std::string& directo
 void CheckPlace(const Node& node) {
   Examination* const examination = node.examination;
   examination->Run("file_system", [&](Finding* finding) { return FileSystem(node, finding); });
-  if (node.workspace->network()) {
+  // (Elsewhere statfs does not tell it.)
+  if (node.workspace->type().name == "nfs") {
     examination->Run("write_size", [&](Finding* finding) { return WriteSize(node, finding); });
   }
   examination->Run("space", [&](Finding* finding) { return Space(node, finding); });
