@@ -45,11 +45,11 @@ winner, doorbells. Whether two nodes understand each other only both can tell:
   node1$ spoolrpc doctor /scratch/me --pair=look
   node2$ spoolrpc doctor /scratch/me --pair=look
 
-Who is first waits, a minute or --timeout. Both then measure how soon each sees the
-other's bytes and names, by each way to read; what a round trip costs; whether
-a name that both want has one winner; what becomes of removed files; and, for
-the curious, how far apart their clocks are. It takes a minute or two. Run both
-as one user.
+Who is first waits, a minute or --timeout. Both then measure how soon each
+sees the other's bytes and names, by each way to read; what a round trip costs;
+whether a name that both want has one winner; what becomes of removed files;
+and, for the curious, how far apart their clocks are. It takes a minute or two.
+Run both as one user.
 
 Exit status:
   0  it works, perhaps with the settings that are printed
@@ -142,7 +142,6 @@ int Run(const std::vector<std::string>& arguments) {
   if (!diagnosis.ending.ok()) Complain(diagnosis.ending.message(), 0);
   if (diagnosis.ending.code() == absl::StatusCode::kDeadlineExceeded) {
     // A thread is still in the file system: destructors would wait for it, or for what it has.
-    status = kExitUnusable;
     if (fflush(stdout) != 0) perror("spoolrpc: write to standard output");
     interrupts.Obey();
     _exit(status);

@@ -171,11 +171,12 @@ Diagnosis Diagnose(const Options& options) {
   diagnosis.directory = options.directory;
   diagnosis.pair = options.pair;
   diagnosis.findings = run->examination.findings();
+  diagnosis.settings = Merge(diagnosis.findings);
+  diagnosis.verdict = Judge(diagnosis);
+  // (No answer is none, not a bad one.)
   if (hangs.has_value()) {
     diagnosis.findings.push_back(FailedFinding(*hangs, diagnosis.ending));
   }
-  diagnosis.settings = Merge(diagnosis.findings);
-  diagnosis.verdict = Judge(diagnosis);
   absl::MutexLock lock(&run->mu);
   diagnosis.file_system = run->file_system;
   diagnosis.mount = run->mount;

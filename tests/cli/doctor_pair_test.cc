@@ -132,8 +132,7 @@ TEST_F(DoctorPairTest, AnErrorOfOneSideKeepsBothInStep) {
   FaultySystemCalls first(client.get());
   const auto second = system.NewClient(memory_);
   first.Fail({Call::kLink}, EOPNOTSUPP);
-  const Both both =
-      DiagnoseBoth(&first, second.get(), "/", FewRoundsAndLittlePatience());
+  const Both both = DiagnoseBoth(&first, second.get(), "/", FewRoundsAndLittlePatience());
   EXPECT_THAT(NamesOf(both.first, Result::kFail), ElementsAre("exclusive_link", "names_made"));
   EXPECT_OK(both.first.ending);
   EXPECT_OK(both.second.ending);

@@ -86,10 +86,10 @@ TEST_F(DoctorTest, JsonHasTheDocumentedKeys) {
   EXPECT_EQ(document.message(), "");
   std::vector<std::string> names;
   for (const DoctorCheckDocument& check : document.checks()) names.push_back(check.name());
-  EXPECT_THAT(names, ElementsAre("directory", "file_system", "space", "inodes", "preallocation",
-                                 "flushed_write", "direct_read", "exclusive_create",
-                                 "exclusive_link", "exclusive_mkdir", "exclusive_rename",
-                                 "doorbell"));
+  EXPECT_THAT(names,
+              ElementsAre("directory", "file_system", "space", "inodes", "preallocation",
+                          "flushed_write", "direct_read", "exclusive_create", "exclusive_link",
+                          "exclusive_mkdir", "exclusive_rename", "doorbell"));
 }
 
 TEST_F(DoctorTest, TwoProcessesExamineItTogether) {
@@ -110,12 +110,12 @@ TEST_F(DoctorTest, TwoProcessesExamineItTogether) {
     names.push_back(check.name());
   }
   names.erase(names.begin(), names.begin() + 12);
-  EXPECT_THAT(names, ElementsAre("nodes", "doorbell_shared", "round_trip", "clock_difference",
-                                 "read_held", "read_opened_anew", "flush_then_open",
-                                 "names_listed", "names_opened", "names_in_vain",
-                                 "pair_exclusive_create", "pair_exclusive_link",
-                                 "pair_exclusive_mkdir", "pair_exclusive_rename",
-                                 "removed_under_reader", "removed_under_writer", "other_node"));
+  EXPECT_THAT(names,
+              ElementsAre("nodes", "doorbell_shared", "round_trip", "clock_difference", "read_held",
+                          "read_opened_anew", "flush_then_open", "names_listed", "names_opened",
+                          "names_in_vain", "pair_exclusive_create", "pair_exclusive_link",
+                          "pair_exclusive_mkdir", "pair_exclusive_rename", "removed_under_reader",
+                          "removed_under_writer", "other_node"));
   EXPECT_THAT(Left(), IsEmpty());
 }
 
