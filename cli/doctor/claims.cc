@@ -82,8 +82,11 @@ void TellClaim(const Claim& claim, const Tally& tally, Finding* finding) {
     absl::StrAppend(&finding->meaning, "; in ", tally.none, " nobody was told that he won");
     if (!tally.error.ok()) absl::StrAppend(&finding->meaning, " (", tally.error.message(), ")");
   } else if (!tally.error.ok() && tally.several == 0) {
-    // The runtime looks who won after any error.
-    absl::StrAppend(&finding->meaning, "; losers may see: ", tally.error.message());
+    // The runtime looks who won after any error. (Without the path, which says nothing here.)
+    const absl::string_view message = tally.error.message();
+    const size_t colon = message.rfind(": ");
+    absl::StrAppend(&finding->meaning, "; losers may see '",
+                    message.substr(colon == absl::string_view::npos ? 0 : colon + 2), "'");
   }
 }
 
