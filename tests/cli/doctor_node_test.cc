@@ -145,6 +145,17 @@ TEST_F(DoctorNodeTest, WithoutDirectReadsOnlyAPairCanTell) {
   EXPECT_EQ(FindingOf(diagnosis, "direct_read").figures["works"], 0);
 }
 
+TEST_F(DoctorNodeTest, DirectReadsThatDoNotShowOwnWrites) {
+  MemoryFileSystem system;
+  const auto client = system.NewClient(Network());
+  FaultySystemCalls calls(client.get());
+  // The log itself takes 4 writes, the writes before it 10.
+  calls.LoseWrites({Call::kPwrite, "/log", /*skip=*/14});
+  const Diagnosis diagnosis = Diagnose(Alone(&calls, "/", FewRounds()));
+  EXPECT_THAT(NamesOf(diagnosis, Result::kFail), ElementsAre("direct_read"));
+  EXPECT_EQ(FindingOf(diagnosis, "direct_read").figures["stale"], 10);
+}
+
 TEST_F(DoctorNodeTest, SmallWritesWantSmallLogs) {
   MemoryClientOptions options = Network();
   options.block_size = 32768;
