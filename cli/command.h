@@ -31,6 +31,7 @@ const Command& TicketCommand();
 const Command& DrainCommand();
 const Command& StopCommand();
 const Command& GcCommand();
+const Command& DoctorCommand();
 
 }  // namespace spoolrpc::cli
 

@@ -17,8 +17,8 @@ namespace spoolrpc::cli {
 namespace {
 
 std::vector<const Command*> Commands() {
-  return {&StatusCommand(), &DumpCommand(), &TicketCommand(),
-          &DrainCommand(),  &StopCommand(), &GcCommand()};
+  return {&StatusCommand(), &DumpCommand(), &TicketCommand(), &DrainCommand(),
+          &StopCommand(),   &GcCommand(),   &DoctorCommand()};
 }
 
 std::string Overview() {
@@ -26,7 +26,7 @@ std::string Overview() {
       "usage: spoolrpc COMMAND [ARGUMENT...] [--FLAG...]\n"
       "\n"
       "Looks at spools, the directories that carry SpoolRPC's calls, and at durable calls;\n"
-      "stops servers, and collects what dead processes left.\n"
+      "stops servers, collects what dead processes left, and examines file systems.\n"
       "\n"
       "Commands:\n";
   for (const Command* command : Commands()) {

@@ -23,8 +23,8 @@
 ABSL_DECLARE_FLAG(bool, json);
 ABSL_FLAG(std::string, spool, "", "The spool; without it $SPOOLRPC_DIR, or ~/.cache/spoolrpc.");
 ABSL_FLAG(spoolrpc::cli::OptionalDuration, timeout, {},
-          "`wait` waits at most so long (without it for ever), `collect` so long (without it not "
-          "at all).");
+          "How long to wait at most. Without it `ticket wait` waits for ever, `ticket collect` not "
+          "at all, and `doctor` a minute for the other node.");
 ABSL_FLAG(bool, raw, false, "`collect` prints the reply's bytes, for `protoc --decode`.");
 ABSL_FLAG(spoolrpc::cli::OptionalDuration, max_age, {},
           "`retention`: how long calls stay, such as 720h; alone: for ever.");

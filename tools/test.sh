@@ -117,7 +117,7 @@ if ((!quick)); then
     skip_part "tests between two nodes" "mounting needs root, and leave to make namespaces"
   else
     if fuse_works; then
-      node_tests "durable failover greeter interop latency" gluster.sh
+      node_tests "doctor durable failover greeter interop latency" gluster.sh
     else
       skip_part "tests between two nodes of GlusterFS" "no usable /dev/fuse"
     fi

@@ -29,7 +29,8 @@ TEST_F(UsageTest, HelpListsTheCommands) {
     EXPECT_EQ(outcome.status, 0);
     EXPECT_THAT(outcome.out,
                 AllOf(HasSubstr("\n  status "), HasSubstr("\n  dump "), HasSubstr("\n  ticket "),
-                      HasSubstr("\n  drain "), HasSubstr("\n  stop "), HasSubstr("\n  gc ")));
+                      HasSubstr("\n  drain "), HasSubstr("\n  stop "), HasSubstr("\n  gc "),
+                      HasSubstr("\n  doctor ")));
     EXPECT_THAT(outcome.err, IsEmpty());
   }
 }
@@ -50,7 +51,7 @@ TEST_F(UsageTest, HelpOfACommandNamesItsFlagsAndItsExitStatus) {
 }
 
 TEST_F(UsageTest, HelpFitsIntoEightyColumns) {
-  for (const char* command : {"status", "dump", "ticket", "drain", "stop", "gc"}) {
+  for (const char* command : {"status", "dump", "ticket", "drain", "stop", "gc", "doctor"}) {
     const std::string help = Spoolrpc({command, "--help"}).out;
     for (size_t begin = 0; begin < help.size();) {
       const size_t end = help.find('\n', begin);
@@ -83,6 +84,8 @@ TEST_F(UsageTest, WrongUsageIsStatusTwoAndSaysWhatToDo) {
       {{"dump", "a", "b"}, "what is 'b' for?"},
       {{"dump", "a", "--frames=x"}, "frames"},
       {{"dump", "ftp:/x", "--json"}, "unknown flag '--json'"},
+      {{"doctor"}, "'doctor' wants 1 argument"},
+      {{"doctor", "/tmp", "--pair=a b"}, "write a word"},
       {{"gc", "--dry-runs"}, "unknown flag '--dry-runs'"},
   };
   for (const auto& c : cases) {

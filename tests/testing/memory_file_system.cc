@@ -120,6 +120,7 @@ void MemoryClient::Crash() {
   open_.clear();
   caches_.clear();
   missing_.clear();
+  listings_.clear();
 }
 
 int MemoryClient::Look(absl::string_view path, InodePtr* inode) {
@@ -165,6 +166,7 @@ int MemoryClient::OpenInode(const InodePtr& inode, int flags) {
 
 int MemoryClient::Open(const char* path, int flags, mode_t mode) {
   absl::MutexLock lock(&system_->mutex_);
+  if ((flags & O_DIRECT) != 0 && !options_.direct) return -EINVAL;
   if ((flags & O_CREAT) == 0) {
     InodePtr inode;
     const int found = Look(path, &inode);
@@ -174,7 +176,7 @@ int MemoryClient::Open(const char* path, int flags, mode_t mode) {
   std::string name;
   if (const int found = system_->FindParent(path, &parent, &name); found != 0) return found;
   InodePtr& entry = parent->entries[name];
-  if (entry != nullptr && (flags & O_EXCL)) return -EEXIST;
+  if (entry != nullptr && (flags & O_EXCL) && !options_.lax_names) return -EEXIST;
   if (entry == nullptr) {
     entry = system_->NewInode(S_IFREG | (mode & 07777), options_.uid, options_.gid);
     parent->modified = system_->Seconds();
@@ -205,7 +207,7 @@ ssize_t MemoryClient::Pread(int fd, void* buffer, size_t count, off_t offset) {
                  reinterpret_cast<uintptr_t>(buffer) % kDirectBlock != 0)) {
     return -EINVAL;
   }
-  if (!options_.network || direct) {
+  if (!options_.network || (direct && !options_.stale_direct_reads)) {
     FlushInode(file->inode);
     const ssize_t got = pread(file->inode->content, buffer, count, offset);
     return got < 0 ? -errno : got;
@@ -320,7 +322,15 @@ int MemoryClient::Statfs(const char* path, struct statfs* info) {
   if (const int found = Look(path, &inode); found != 0) return found;
   *info = {};
   info->f_type = options_.network ? kNfsMagic : kTmpfsMagic;
-  info->f_bsize = options_.network ? 1048576 : 4096;
+  info->f_bsize = options_.network ? options_.block_size : 4096;
+  if (options_.free_bytes.has_value()) {
+    info->f_bavail = *options_.free_bytes / info->f_bsize;
+    info->f_blocks = info->f_bavail + 1;
+  }
+  if (options_.free_inodes.has_value()) {
+    info->f_ffree = *options_.free_inodes;
+    info->f_files = info->f_ffree + 1;
+  }
   return 0;
 }
 
@@ -329,7 +339,7 @@ int MemoryClient::Mkdir(const char* path, mode_t mode) {
   InodePtr parent;
   std::string name;
   if (const int found = system_->FindParent(path, &parent, &name); found != 0) return found;
-  if (parent->entries.count(name) != 0) return -EEXIST;
+  if (parent->entries.count(name) != 0) return options_.lax_names ? 0 : -EEXIST;
   parent->entries[name] = system_->NewInode(S_IFDIR | (mode & 07777), options_.uid, options_.gid);
   parent->modified = system_->Seconds();
   missing_.erase(path);
@@ -421,7 +431,7 @@ int MemoryClient::Link(const char* from, const char* to) {
   if (const int found = Look(from, &inode); found != 0) return found;
   if (const int found = system_->FindParent(to, &parent, &name); found != 0) return found;
   if (IsDirectory(inode->mode)) return -EPERM;
-  if (parent->entries.count(name) != 0) return -EEXIST;
+  if (parent->entries.count(name) != 0) return options_.lax_names ? 0 : -EEXIST;
   parent->entries[name] = inode;
   ++inode->links;
   parent->modified = system_->Seconds();
@@ -443,7 +453,12 @@ int MemoryClient::List(const char* path, std::vector<std::string>* names) {
   for (auto it = missing_.begin(); it != missing_.end();) {
     it = absl::StartsWith(*it, Below(path)) ? missing_.erase(it) : std::next(it);
   }
-  return ListInode(inode, names);
+  const int listed = ListInode(inode, names);
+  if (listed == 0 && !options_.stale_listings.empty() &&
+      absl::EndsWith(path, options_.stale_listings)) {
+    *names = listings_.emplace(path, *names).first->second;
+  }
+  return listed;
 }
 
 int MemoryClient::OpenAt(int directory, const char* name, int flags) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -31,6 +32,23 @@ struct MemoryClientOptions {
   bool network = false;
   uint32_t uid = 1000;  // of what it creates
   uint32_t gid = 1000;
+
+  // What statfs tells; nothing about space and inodes if they are not given.
+  uint64_t block_size = 1048576;  // of a network file system; its wsize
+  std::optional<uint64_t> free_bytes;
+  std::optional<uint64_t> free_inodes;
+
+  // --- What no file system that can be used does.
+
+  // False: opening with O_DIRECT is EINVAL.
+  bool direct = true;
+  // A descriptor reads with O_DIRECT what it would read without.
+  bool stale_direct_reads = false;
+  // open with O_CREAT and O_EXCL, link and mkdir succeed where there is something of the name.
+  bool lax_names = false;
+  // If not empty: a directory whose path ends in this lists for ever as when this client listed it
+  // first.
+  std::string stale_listings = {};
 };
 
 class MemoryClient;
@@ -137,6 +155,8 @@ class MemoryClient final : public os::SystemCalls {
   // By inode.
   std::map<const void*, Cache> caches_ ABSL_GUARDED_BY(system_->mutex_);
   std::set<std::string> missing_ ABSL_GUARDED_BY(system_->mutex_);
+  // By path (stale_listings alone).
+  std::map<std::string, std::vector<std::string>> listings_ ABSL_GUARDED_BY(system_->mutex_);
 };
 
 }  // namespace spoolrpc::testing
