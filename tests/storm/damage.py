@@ -1,6 +1,6 @@
 """Damages files of a spool as a storm's plan says, and tells whose they were.
 
-Knows of the format (docs/format.md) where the names are, and of a log's head two fields.
+Knows of the format (docs/format.md) where the names are, and what a frame looks like.
 """
 
 import os
@@ -9,6 +9,9 @@ import struct
 
 SESSION = re.compile(r"/sessions/([0-9a-f]{32})/(requests|responses|record)$")
 SERVER = re.compile(r"/servers/([0-9a-f]{32})/")
+# docs/format.md, section 3.
+FRAMES = set(range(1, 12)) | {255}
+AROUND = 2048  # bytes
 TICKET = re.compile(r"[0-9a-f]{32}")
 
 
@@ -64,6 +67,16 @@ def list_directory(path):
         return []
 
 
+def newest(ring):
+    """Where in a log's ring the newest frame ends; 0 in an empty one. The head lags behind by up to some terms."""
+    last, end = 0, 0
+    for place in range(0, len(ring) - 39, 8):
+        length, kind, _, zero, _, sequence = struct.unpack_from("<IBBHQQ", ring, place)
+        if 40 <= length <= len(ring) - place and kind in FRAMES and zero == 0 and last < sequence < 1 << 40:
+            last, end = sequence, place + length
+    return end
+
+
 def change(path, how, number):
     """Changes the file; true if it was there and anything was changed."""
     try:
@@ -78,19 +91,19 @@ def change(path, how, number):
             os.ftruncate(fd, size // 2)
             return True
         log = os.pread(fd, 64, 0)
-        if log[:8] == b"SPOOLLOG" and how != "head":
-            # Where the newest frames are: below and above what the last renewal has said.
-            capacity, _, flushed = struct.unpack_from("<QQQ", log, 32)
-            if capacity == 0:
-                places = [number % 64]
-            else:
-                places = [4096 + (flushed + shift) % capacity for shift in range(-1024, 4096, 37) if flushed + shift >= 0]
+        # (A lease has no ring.)
+        if log[:8] == b"SPOOLLOG" and how != "head" and struct.unpack_from("<Q", log, 32)[0] > 0:
+            # Where the newest frames are, and where the next ones will be: some of each.
+            ring = os.pread(fd, size, 4096)
+            end = newest(ring)
+            places = [4096 + (end + shift) % len(ring) for shift in range(-AROUND, AROUND // 4, 37)] if ring else []
         else:
-            places = [number * (i + 1) % min(size, 4096) for i in range(16)]
+            most = 64 if log[:8] == b"SPOOLLOG" else min(size, 4096)
+            places = [number * (i + 1) % most for i in range(16)]
         for place in places:
             if place < size:
                 byte = os.pread(fd, 1, place)
                 os.pwrite(fd, b"\0" if how == "zero" else bytes([byte[0] ^ 0xA5]), place)
-        return True
+        return len(places) > 0
     finally:
         os.close(fd)

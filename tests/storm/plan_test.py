@@ -62,14 +62,26 @@ class DamageTest(unittest.TestCase):
             self.assertNotEqual(self.read(), b"x" * 500)
 
     def test_of_a_log_the_newest_frames(self):
-        flushed = 3 * 65536 + 2000
-        log = b"SPOOLLOG".ljust(32, b"\1") + struct.pack("<QQQ", 65536, 7, flushed)
-        log = log.ljust(4096, b"\0") + b"x" * 65536
+        def frame(sequence, size):
+            return struct.pack("<IBBHQQQQ", 40 + size, 3, 0, 0, 99, sequence, 0, 7) + b"x" * size
+
+        # It has begun another lap: what is behind the newest frame is old.
+        ring = frame(4, 960) + frame(5, 2960) + frame(3, 60).ljust(8192, b"\0")
+        log = b"SPOOLLOG".ljust(32, b"\1") + struct.pack("<Q", len(ring))
+        log = log.ljust(4096, b"\0") + ring
         self.write(log)
+        self.assertEqual(damage.newest(ring), 4000)
         self.assertTrue(damage.change(self.path, "flip", 12345))
         changed = [i for i, (old, new) in enumerate(zip(log, self.read())) if old != new]
-        self.assertEqual(min(changed), 4096 + 2000 - 1024)
-        self.assertLess(max(changed), 4096 + 2000 + 4096)
+        self.assertEqual(min(changed), 4096 + 4000 - damage.AROUND)
+        self.assertGreater(max(changed), 4096 + 4000)
+
+    def test_of_a_lease_its_head(self):
+        lease = b"SPOOLLOG".ljust(68 << 10, b"\0")
+        self.write(lease)
+        self.assertTrue(damage.change(self.path, "flip", 12345))
+        self.assertNotEqual(self.read()[:64], lease[:64])
+        self.assertEqual(self.read()[64:], lease[64:])
 
     def test_what_is_gone_cannot_be_damaged(self):
         self.assertFalse(damage.change(self.path, "flip", 1))

@@ -177,8 +177,8 @@ class Storm:
             member.stopped = True
             self.notes.note("stop", member.name)
             member.process.send_signal(signal.SIGSTOP)
-            self.after(0.3, self.damage, fault, member, member.name, file)
-            self.after(0.35, self.cont, member, member.name)
+            self.after(0.4, self.damage, fault, member, member.name, file)
+            self.after(0.45, self.cont, member, member.name)
         else:
             self.damage(fault, member, member.name if member else None, file)
 
