@@ -44,7 +44,6 @@ class Member:
         self.group, self.number, self.life = group, number, 0
         self.process = None
         self.stopped = self.leaving = False
-        self.others_pids = set()
 
     name = property(lambda self: f"{self.group[0]}{self.number}i{self.life}")
     alive = property(lambda self: self.process is not None)
@@ -60,7 +59,6 @@ class Storm:
         self.notes = Notes(os.path.join(self.histories, "storm.log"))
         self.members = [Member(SERVERS, i) for i in range(flags.servers)]
         self.members += [Member(CLIENTS, i) for i in range(flags.clients)]
-        self.draw = random.Random(f"lives {flags.seed}")
         self.events, self.order = [], itertools.count()
         self.freezer = None
         self.storming = True
@@ -102,10 +100,12 @@ class Storm:
     def reap(self):
         for member in self.members:
             if member.alive and member.process.poll() is not None:
+                self.cont(member, member.name)
                 self.notes.note("exit", member.name, member.process.returncode)
                 member.process = None
                 if self.storming:
-                    self.after(self.draw.uniform(0.05, 1.5), self.start, member)
+                    pause = random.Random(f"after {member.name} {self.flags.seed}").uniform(0.05, 1.5)
+                    self.after(pause, self.start, member)
 
     def cont(self, member, name):
         if member.stopped and member.name == name:
