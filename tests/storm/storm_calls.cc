@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <iterator>
 #include <utility>
 
 namespace spoolrpc::storm {

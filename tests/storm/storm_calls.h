@@ -7,6 +7,7 @@
 #include <random>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "spoolrpc/spoolrpc.h"
 #include "tests/storm/history.h"

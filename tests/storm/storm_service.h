@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "spoolrpc/spoolrpc.h"
 #include "tests/storm/history.h"
