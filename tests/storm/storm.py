@@ -81,9 +81,12 @@ class Storm:
         flags = flags + [f"--spool={self.spool}", f"--history={self.histories}/{name}.log"]
         if group == CLIENTS:
             flags += [f"--tickets={self.scratch}/tickets", f"--pause={self.flags.pause}ms"]
+        # Blocked from its very beginning: it may be told to end before it has come to that itself.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         with open(f"{self.errors}/{name}.stderr", "wb") as errors:
             process = subprocess.Popen([program] + flags, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                        stderr=errors)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         if "--other_host" in flags:
             self.foreign_pids.add(process.pid)
         self.notes.note("start", name, process.pid)
