@@ -396,9 +396,17 @@ def main():
     print(f"{len(plan)} faults are planned: {scratch}/plan", flush=True)
     storm = Storm(flags, scratch, spool, mount is not None)
     storm.notes.note("seed", flags.seed)
+    status = 1
     try:
         storm.rage(plan)
         storm.calm_down()
+        if storm.missed:
+            print(f"{storm.missed} faults found nobody or nothing to strike", flush=True)
+        status = subprocess.run([flags.checker, storm.histories, f"--slack={flags.slack}"], check=False).returncode
+        if status != 0 and mount is not None:
+            shutil.copytree(spool, os.path.join(scratch, "spool"))
+        if status == 0 and flags.spool is not None:
+            shutil.rmtree(spool)
     finally:
         storm.thaw(wait=True)
         for member in storm.members:
@@ -407,9 +415,10 @@ def main():
                 member.process.wait()
         if mount is not None:
             subprocess.run(["umount", "-l", mount], check=False)
-    if storm.missed:
-        print(f"{storm.missed} faults found nobody or nothing to strike")
-    status = subprocess.run([flags.checker, storm.histories, f"--slack={flags.slack}"], check=False).returncode
+    outputs = os.environ.get("TEST_UNDECLARED_OUTPUTS_DIR")
+    if status != 0 and outputs and not flags.keep:
+        shutil.move(scratch, os.path.join(outputs, "storm"))
+        scratch = os.path.join(outputs, "storm")
     if flags.keep or status != 0:
         print(f"histories, and what was said on stderr: {scratch}")
     else:
