@@ -407,6 +407,11 @@ void SessionLink::AfterFrames(uint64_t peer_consumed) {
 }
 
 bool SessionLink::ReadPeerHead(log::AlignedBuffer* buffer, uint64_t* flushed, bool* closed) {
+  // (Before the rest: of a watch that begins just now the next look learns.)
+  if (const uint64_t watches = watches_.load(std::memory_order_acquire); watches != watched_) {
+    watched_ = watches;
+    observer_.Stop();
+  }
   bool watch = watch_peer_.load(std::memory_order_acquire);
   os::Nanos now = 0;
   if (watch && !observer_.watching()) {

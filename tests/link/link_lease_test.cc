@@ -91,6 +91,23 @@ TEST_F(LinkLeaseTest, NobodyExpiresWhileNobodyWatches) {
   EXPECT_EQ(Watch(kTerm * 0.5), PollResult::End::kLeaseExpired);
 }
 
+// Nobody has polled between the end of one call and the beginning of the next: the write of the
+// next one's CALL lasts, as on a file system that is stalled for writers, and readings are prompt.
+TEST_F(LinkLeaseTest, ANewWatchCountsFromWhenItsOwnCallWasFlushed) {
+  EXPECT_EQ(WatchAlive(kTerm), PollResult::End::kNone);
+  client().link->UnwatchPeer();
+  const uint64_t position = client().Send(FrameType::kCall, 1, "x");
+  client().link->WatchPeer(position + 1);
+  EXPECT_EQ(Watch(3 * kTerm), PollResult::End::kNone);
+  EXPECT_EQ(client().link->watched(), client().link->watches());
+  ASSERT_OK(client().link->Flush());
+  EXPECT_EQ(Watch(kTerm * 0.8), PollResult::End::kNone);
+  EXPECT_EQ(Watch(kTerm * 0.5), PollResult::End::kLeaseExpired);
+  // A call that begins just now is none of those that it says something about.
+  client().link->WatchPeer(position + 1);
+  EXPECT_NE(client().link->watched(), client().link->watches());
+}
+
 TEST_F(LinkLeaseTest, BothSidesStalledForThirtyFiveSecondsIsNoDeath) {
   EXPECT_EQ(WatchAlive(kTerm), PollResult::End::kNone);
   // The file system froze: a reading began, and came back 35 s later. Nobody could renew meanwhile.
