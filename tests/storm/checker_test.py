@@ -19,10 +19,10 @@ SHOWS_NOTHING = "shows nothing"
 KEPT = {
     "storm": """
 seed 0 7
-start 0 s0i1 100
-start 0 c0i1 200
-start 0 c1i1 201
-start 6000 c2i1 202
+start 0 s0i1 100 1.0
+start 0 c0i1 200 1.0
+start 0 c1i1 201 1.0
+start 6000 c2i1 202 1.0
 kill 900 c1i1
 exit 901 c1i1 -9
 damage 1000 reply - - {3} durable/{3}/reply flip
@@ -274,6 +274,13 @@ class CheckerTest(unittest.TestCase):
         self.assert_violated("a process that ended by itself", self.changed("storm", "leave 7000 s0i1\n", ""))
         self.assert_violated("a process whose end nobody saw", self.changed("storm", "exit 7100 s0i1 0\n", ""))
         self.assert_violated("a process that does not end", {**KEPT, "storm": KEPT["storm"] + "hang 7000 s0i1\n"})
+
+    def test_a_server_that_was_taken_for_dead(self):
+        dead = self.changed("storm", "exit 7100 s0i1 0", "exit 7100 s0i1 1")
+        self.assert_violated("a process that failed", dead)
+        for stop, excused in (("stop 1000 s0i1\ncont 6000 s0i1\n", True), ("freeze 1000\nthaw 6000\n", True),
+                              ("stop 1000 c0i1\ncont 6000 c0i1\n", False), ("stop 1000 s0i1\ncont 3000 s0i1\n", False)):
+            self.assertEqual(not check({**dead, "storm": dead["storm"] + stop}).violations, excused)
 
     def test_histories_that_are_not_whole(self):
         self.assert_violated("not a history", self.changed("storm", "end 9000\n", ""))

@@ -5,7 +5,7 @@ a host share, "-" an empty field. storm_calls.h and storm_service.h say what cli
 notes, in storm.log:
 
   seed TIME SEED                           once
-  start TIME PROCESS PID                   c7i2 is client 7 in its 2nd life, s0i1 server 0 in its first
+  start TIME PROCESS PID TERM              c7i2 is client 7 in its 2nd life, s0i1 server 0 in its first; its lease, seconds
   kill TIME PROCESS                        kill -9
   stop TIME PROCESS, cont TIME PROCESS     SIGSTOP and SIGCONT
   leave TIME PROCESS                       SIGTERM: a server drains, a client ends when its calls have
@@ -95,6 +95,7 @@ class Histories:
         self.orphans = []
         self.finished = set()  # clients whose calls have all ended
         self.starts, self.kills, self.leaves, self.exits, self.hangs = {}, [], [], {}, []
+        self.ends = {}  # process -> when
         self.stops, self.freezes = {}, []  # process -> [[begin, end]], [[begin, end]]
         self.damages = []
         self.gc = None
@@ -168,8 +169,8 @@ class Histories:
     def take_seed(self, process, time, seed):
         self.seed = seed
 
-    def take_start(self, process, time, name, pid):
-        self.starts[name] = int(pid)
+    def take_start(self, process, time, name, pid, term):
+        self.starts[name] = float(term)
 
     def take_kill(self, process, time, name):
         self.kills.append(name)
@@ -185,6 +186,7 @@ class Histories:
 
     def take_exit(self, process, time, name, status):
         self.exits[name] = int(status)
+        self.ends[name] = time
 
     def take_hang(self, process, time, name):
         self.hangs.append(name)

@@ -89,7 +89,8 @@ class Storm:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         if "--other_host" in flags:
             self.foreign_pids.add(process.pid)
-        self.notes.note("start", name, process.pid)
+        term = next((flag[len("--lease_term="):-1] for flag in flags if flag.startswith("--lease_term=")), 1.0)
+        self.notes.note("start", name, process.pid, term)
         return process
 
     def start(self, member):
