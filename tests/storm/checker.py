@@ -11,7 +11,7 @@ import re
 import sys
 
 from histories import (ACK_TIMEOUT, CANCELLED, DATA_LOSS, DEADLINE, DEADLINE_EXCEEDED, FILE_SYSTEM, NO_SERVER,
-                       NO_SUCH_TICKET, NOT_FINISHED, NOT_STARTED, OK, SERVER_LOST, SESSION_CORRUPT, read)
+                       NO_SUCH_TICKET, NOT_FINISHED, NOT_STARTED, OK, SERVER_LOST, SESSION_CORRUPT, SPOOL_UNUSABLE, VERSION_MISMATCH, read)
 
 # The longest lease of a storm's processes, in seconds; who looks at it adds a fifth at most.
 LONGEST_TERM = 2.0
@@ -22,6 +22,7 @@ DAMAGE_LASTS = 60.0
 # A server that was silent for 6 of its terms is taken for dead, and ends with status 1 when it finds that out, soon. So
 # many of its terms it must have been stopped, or the file system stalled (the rest is how seldom it renews).
 TAKEN_FOR_DEAD_AFTER, FINDS_OUT = 4, 15.0
+SESSION = re.compile(r"sessions/[0-9a-f]{32}/")
 # Of a spool that nobody uses: its own names, and the servers' newest logs (and of those that were killed as they came
 # up, before they had removed older ones).
 CONSTANT = re.compile(r"(format|servers|sessions|durable|logs|durable/retention|logs/[0-9a-f]{32}\.log)")
@@ -76,9 +77,12 @@ class Checker:
         return self.histories.executions.get(call.name, [])
 
     def session_damages(self, call):
-        """Damages of sessions of the call's client that it may have met."""
+        """Damages of sessions of the call's client that it may have met: those of which the storm could tell whose they
+        were, and of the others the one whose session the end names."""
         end = call.end.time if call.end else float("inf")
-        return [damage for damage in self.damages_of_client[call.client]
+        unknown = [damage for damage in self.damages_of_client[""]
+                   if call.end and (session := SESSION.search(damage.path)) and session.group() in call.end.text]
+        return [damage for damage in self.damages_of_client[call.client] + unknown
                 if call.begun - DAMAGE_LASTS * 1e9 <= damage.time <= end]
 
     def check_executions(self, call):
@@ -141,7 +145,7 @@ class Checker:
                 self.violated("ended before its deadline", f"{call.name} ({call.kind}): {end}")
         elif end.reason not in (NO_SERVER, ACK_TIMEOUT, SERVER_LOST, NOT_STARTED):
             damages = self.session_damages(call)
-            if end.reason in (SESSION_CORRUPT, FILE_SYSTEM) and damages:
+            if end.reason in (SESSION_CORRUPT, FILE_SYSTEM, SPOOL_UNUSABLE) and damages:
                 self.excused[f"{end.kind()}, its session damaged"] += 1
             else:
                 self.violated("an end that nothing explains", f"{call.name} ({call.kind}): {end}")
@@ -176,9 +180,10 @@ class Checker:
                     self.violated("a durable call was lost", f"{call.name} ({call.ticket}): {end}")
                 continue
             self.check_status(call, end)
-            if end.code == DATA_LOSS and end.reason in (0, SESSION_CORRUPT) and any(
+            # (Damage may look like another version of the format.)
+            if ((end.code == DATA_LOSS and end.reason in (0, SESSION_CORRUPT)) or end.reason == VERSION_MISMATCH) and any(
                     damage.time <= end.time for damage in damages):
-                self.excused["DATA_LOSS of a durable call, its files damaged"] += 1
+                self.excused[f"{end.kind()} of a durable call, its files damaged"] += 1
                 results.append(end)
                 continue
             self.check_durable_end(call, end)
@@ -186,7 +191,7 @@ class Checker:
         if not results:
             self.violated("a durable call was lost", f"{call.name} ({call.ticket}): {last or 'never collected'}")
         replies = {(end.code, end.reason, end.execution, end.reply) for end in results
-                   if end.code != DATA_LOSS or not damages}
+                   if (end.code != DATA_LOSS and end.reason != VERSION_MISMATCH) or not damages}
         if len(replies) > 1:
             self.violated("a durable call has several replies", f"{call.name} ({call.ticket}): "
                           + ", ".join(f"{end} from {end.execution}" for end in results))

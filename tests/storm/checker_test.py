@@ -218,6 +218,12 @@ class CheckerTest(unittest.TestCase):
             self.assertEqual(not checker.violations, excused)
             self.assertEqual(sum(checker.excused.values()), 1 + excused)
 
+    def test_an_end_that_names_its_damaged_session(self):
+        unusable = self.changed("c0i1", "14 3 1 - 0 0 lost", "14 6 1 - 0 0 open_/s/sessions/{0}/responses")
+        for session, excused in (("{0}", True), ("{1}", False)):
+            damage = f"damage 350 requests - s0i1 - sessions/{session}/requests head\n"
+            self.assertEqual(not check({**unusable, "storm": KEPT["storm"] + damage}).violations, excused)
+
     def test_a_durable_call_that_is_lost(self):
         self.assert_violated("a durable call was lost", self.changed(
             "c2i1", "collected 6010 {0} 0 0 0 c0i1.8 s0i1.5 25 -", "collected 6010 {0} 14 14 0 - - 0 not_finished"))
@@ -237,6 +243,12 @@ class CheckerTest(unittest.TestCase):
             self.assert_violated(SHOWS_NOTHING if kept else "a durable call ended as none may", lost)
         self.assert_violated("executed, its caller was told otherwise", self.changed(
             "c2i1", "{0} 0 0 0 c0i1.8 s0i1.5 25 -", "{0} 14 9 0 - - 0 not_started"))
+
+    def test_damage_that_looks_like_another_version(self):
+        other = self.changed("c2i1", "{3} 15 4 1", "{3} 9 5 1")
+        self.assert_kept(other)
+        self.assert_violated("a durable call ended as none may",
+                             {**other, "storm": KEPT["storm"].replace("- - {3} durable", "- - {1} durable")})
 
     def test_damage_of_another_durable_call(self):
         self.assert_violated("a durable call ended as none may", self.changed("storm", "- - {3} durable", "- - {1} durable"))

@@ -23,7 +23,8 @@ notes, in storm.log:
 import os
 
 # spoolrpc.ErrorInfo.Reason: written down once more, so that the checker shares nothing with the runtime.
-NO_SERVER, ACK_TIMEOUT, SERVER_LOST, SESSION_CORRUPT, NOT_STARTED, FILE_SYSTEM = 1, 2, 3, 4, 9, 11
+NO_SERVER, ACK_TIMEOUT, SERVER_LOST, SESSION_CORRUPT, VERSION_MISMATCH, SPOOL_UNUSABLE = 1, 2, 3, 4, 5, 6
+NOT_STARTED, FILE_SYSTEM = 9, 11
 DEADLINE, NOT_FINISHED, NO_SUCH_TICKET = 12, 14, 15
 REASONS = {0: "the handler's", 1: "NO_SERVER", 2: "ACK_TIMEOUT", 3: "SERVER_LOST", 4: "SESSION_CORRUPT",
            5: "VERSION_MISMATCH", 6: "SPOOL_UNUSABLE", 7: "MESSAGE_TOO_LARGE", 8: "BAD_MESSAGE", 9: "NOT_STARTED",
