@@ -60,6 +60,7 @@ class DamageTest(unittest.TestCase):
             self.write(b"x" * 500)
             self.assertTrue(damage.change(self.path, how, 12345))
             self.assertNotEqual(self.read(), b"x" * 500)
+            self.assertEqual(self.read()[8:10], b"xx", "another version is no damage")
 
     def test_of_a_log_the_newest_frames(self):
         def frame(sequence, size):
