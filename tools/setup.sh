@@ -26,6 +26,7 @@ build_packages=(
   nginx-light
 )
 dev_packages=(
+  e2fsprogs
   git
   libbenchmark-dev
   libgmock-dev

@@ -680,8 +680,11 @@ int ClientSession::PollOnce(bool force, log::AlignedBuffer* buffer) {
     case link::PollResult::End::kNone:
       break;
     case link::PollResult::End::kPeerClosed:
-    case link::PollResult::End::kLeaseExpired:
       Lose(ErrorInfo::SERVER_LOST, result.status, {std::nullopt, /*read_to_end=*/true});
+      break;
+    case link::PollResult::End::kLeaseExpired:
+      Lose(ErrorInfo::SERVER_LOST, result.status,
+           {std::nullopt, /*read_to_end=*/true, link_->watched()});
       break;
     case link::PollResult::End::kCorrupt:
       Lose(ErrorInfo::SESSION_CORRUPT, result.status, {});
@@ -711,11 +714,13 @@ void ClientSession::Lose(ErrorInfo::Reason reason, const absl::Status& why,
       for (const auto& [id, call] : calls_) all.push_back(call);
       return all;
     }();
+    const bool read_to_end = knowledge.read_to_end &&
+                             (!knowledge.watch.has_value() || *knowledge.watch == link_->watches());
     for (ClientCall* const call : calls) {
       const bool unwritten = link_->TakeBack(call->id);
       const bool unread =
           knowledge.read_position.has_value() && call->position >= *knowledge.read_position;
-      const bool unexecuted = knowledge.read_to_end && call->method->ack_before_execution &&
+      const bool unexecuted = read_to_end && call->method->ack_before_execution &&
                               !call->acknowledged.load(std::memory_order_relaxed);
       if (unwritten || unread || unexecuted) {
         Finish(call, absl::OkStatus(), /*resend=*/true);

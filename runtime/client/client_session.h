@@ -153,6 +153,9 @@ class ClientSession final : public link::Pollable,
     // The response log was read to its end after the server had ended: a call that is not
     // acknowledged there never will be.
     bool read_to_end = false;
+    // Only for calls of this watch of the server (SessionLink::watches()), if it is a lease's end
+    // that is known: whoever began later, while nobody waited any more, was not yet watched for.
+    std::optional<uint64_t> watch = std::nullopt;
   };
   // Ends the session and every call on it.
   void Lose(ErrorInfo::Reason reason, const absl::Status& why, const Knowledge& knowledge)

@@ -407,6 +407,11 @@ void SessionLink::AfterFrames(uint64_t peer_consumed) {
 }
 
 bool SessionLink::ReadPeerHead(log::AlignedBuffer* buffer, uint64_t* flushed, bool* closed) {
+  // (Before the rest: of a watch that begins just now the next look learns.)
+  if (const uint64_t watches = watches_.load(std::memory_order_acquire); watches != watched_) {
+    watched_ = watches;
+    observer_.Stop();
+  }
   bool watch = watch_peer_.load(std::memory_order_acquire);
   os::Nanos now = 0;
   if (watch && !observer_.watching()) {
@@ -431,6 +436,12 @@ bool SessionLink::ReadPeerHead(log::AlignedBuffer* buffer, uint64_t* flushed, bo
       observer_.watching() ? std::max(observer_.next_reading(), os::Nanos{0}) : now;
   const auto head = reader_->ReadHeadNow(buffer);
   const os::Nanos ended = env_.clock->Now();
+  if (absl::IsDataLoss(head.status())) {
+    // Torn, or damaged: no news. A writer that lives writes it anew; if it stays so, the lease runs
+    // out over it.
+    if (observer_.watching()) observer_.OnReading(planned, now, ended, peer_counter_);
+    return true;
+  }
   if (!head.ok()) {
     if (os::IsStale(head.status())) reader_->Reopen().IgnoreError();
     observer_.OnFailedReading(ended);
@@ -526,6 +537,11 @@ PollResult SessionLink::Poll(bool force, log::AlignedBuffer* buffer,
       // Seen after reopening.
       result.status = TakeFrames(&result, on_frame);
       AfterFrames(peer_consumed_);
+    } else if (closed || observer_.expired()) {
+      // It cannot be opened any more (its writer has removed it, perhaps), and nothing else will
+      // come: what was flushed nobody learns.
+      result.end = PollResult::End::kFailed;
+      result.status = checked;
     }
     return result;
   }

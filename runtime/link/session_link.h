@@ -141,13 +141,20 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
                   absl::FunctionRef<absl::Status(const log::Frame&)> on_frame)
       ABSL_LOCKS_EXCLUDED(mu_);
   // The peer's lease matters from when all that was sent before `position` has been flushed, so
-  // that the peer can know that it is watched.
+  // that the peer can know that it is watched. What was counted for an earlier watch is forgotten,
+  // also if nobody has polled in between.
   void WatchPeer(uint64_t position) {
     watch_from_.store(position, std::memory_order_relaxed);
+    watches_.fetch_add(1, std::memory_order_acq_rel);
     watch_peer_.store(true, std::memory_order_release);
   }
   // It does not matter any more.
   void UnwatchPeer() { watch_peer_.store(false, std::memory_order_release); }
+  // How often WatchPeer() was called. For any thread.
+  uint64_t watches() const { return watches_.load(std::memory_order_acquire); }
+  // Of these the one whose silence the last Poll() counted: kLeaseExpired says nothing about what
+  // was sent for a later one. For the thread that polls.
+  uint64_t watched() const { return watched_; }
   // The peer's lease counter at the last reading; 0: never read. For the thread that polls.
   uint64_t peer_counter() const { return peer_counter_; }
   // Makes the next Poll() read the peer's head.
@@ -230,6 +237,8 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   spool::LeaseObserver observer_;
   std::atomic<bool> watch_peer_{false};
   std::atomic<uint64_t> watch_from_{0};
+  std::atomic<uint64_t> watches_{0};
+  uint64_t watched_ = 0;
   bool read_head_next_ = false;
   uint64_t peer_counter_ = 0;
   uint64_t peer_consumed_ = 0;

@@ -128,6 +128,19 @@ TEST_F(LinkFaultsTest, DamagedBytesBelowTheMarkAreDataLoss) {
   EXPECT_TRUE(server().frames.empty());
 }
 
+// Its writer has ended in order meanwhile, and has removed it: it cannot be opened anew.
+TEST_F(LinkFaultsTest, DamagedBytesOfALogThatIsGoneEndTheSession) {
+  server().Send(FrameType::kReply, 1, std::string(200, 'x'));
+  ASSERT_OK(server().link->Flush());
+  Damage(pair().responses, log::kHeadSize + 100, "flip");
+  ASSERT_OK(server().link->Renew(log::WriterState::kClosed));
+  ASSERT_EQ(unlink(pair().responses.c_str()), 0);
+  const PollResult result = client().PollHead();
+  // Not kPeerClosed: what it had acknowledged is not known.
+  EXPECT_EQ(result.end, PollResult::End::kFailed);
+  EXPECT_THAT(std::string(result.status.message()), HasSubstr(pair().responses));
+}
+
 TEST_F(LinkFaultsTest, WhatIsSeenAfterReopeningIsNoDataLoss) {
   server().Send(FrameType::kReply, 1, "late");
   ASSERT_OK(server().link->Flush());

@@ -1,5 +1,8 @@
 // How a link learns that its peer is gone, and that a stall is not a death: on a clock that the
 // test moves.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "tests/link/link_pair.h"
 #include "tests/testing/fake_clock.h"
 #include "tests/testing/faulty_system_calls.h"
@@ -30,7 +33,15 @@ class LinkLeaseTest : public ::testing::Test {
   }
   End& client() { return pair_->client; }
   End& server() { return pair_->server; }
+  const std::string& responses() { return pair_->responses; }
 
+  // Overwrites bytes of the server's log behind its back.
+  void Damage(uint64_t offset) {
+    const int fd = open(responses().c_str(), O_WRONLY | O_CLOEXEC);
+    ASSERT_GE(fd, 0);
+    EXPECT_EQ(pwrite(fd, "damage", 6, static_cast<off_t>(offset)), 6);
+    close(fd);
+  }
   // Time passes, and the client looks every now and then. Returns how the session ended, if it did.
   PollResult::End Watch(absl::Duration time) {
     for (absl::Duration passed; passed < time; passed += kStep) {
@@ -80,6 +91,23 @@ TEST_F(LinkLeaseTest, NobodyExpiresWhileNobodyWatches) {
   EXPECT_EQ(Watch(kTerm * 0.5), PollResult::End::kLeaseExpired);
 }
 
+// Nobody has polled between the end of one call and the beginning of the next: the write of the
+// next one's CALL lasts, as on a file system that is stalled for writers, and readings are prompt.
+TEST_F(LinkLeaseTest, ANewWatchCountsFromWhenItsOwnCallWasFlushed) {
+  EXPECT_EQ(WatchAlive(kTerm), PollResult::End::kNone);
+  client().link->UnwatchPeer();
+  const uint64_t position = client().Send(FrameType::kCall, 1, "x");
+  client().link->WatchPeer(position + 1);
+  EXPECT_EQ(Watch(3 * kTerm), PollResult::End::kNone);
+  EXPECT_EQ(client().link->watched(), client().link->watches());
+  ASSERT_OK(client().link->Flush());
+  EXPECT_EQ(Watch(kTerm * 0.8), PollResult::End::kNone);
+  EXPECT_EQ(Watch(kTerm * 0.5), PollResult::End::kLeaseExpired);
+  // A call that begins just now is none of those that it says something about.
+  client().link->WatchPeer(position + 1);
+  EXPECT_NE(client().link->watched(), client().link->watches());
+}
+
 TEST_F(LinkLeaseTest, BothSidesStalledForThirtyFiveSecondsIsNoDeath) {
   EXPECT_EQ(WatchAlive(kTerm), PollResult::End::kNone);
   // The file system froze: a reading began, and came back 35 s later. Nobody could renew meanwhile.
@@ -124,6 +152,32 @@ TEST_F(LinkLeaseTest, TornHeadIsNoNews) {
     faults_.Shorten({Call::kPread, "/responses", 0, 1}, 40);
     ASSERT_EQ(Watch(kTerm / 4), PollResult::End::kNone);
   }
+}
+
+TEST_F(LinkLeaseTest, OverAHeadThatStaysDamagedTheLeaseRunsOut) {
+  EXPECT_EQ(WatchAlive(kTerm), PollResult::End::kNone);
+  Damage(0);
+  EXPECT_EQ(Watch(kTerm * 0.8), PollResult::End::kNone);
+  EXPECT_EQ(Watch(kTerm * 0.5), PollResult::End::kFailed);
+}
+
+TEST_F(LinkLeaseTest, ADamagedHeadThatIsWrittenAnewIsNoDeath) {
+  for (int i = 0; i < 8; ++i) {
+    EXPECT_EQ(WatchAlive(kTerm / 4), PollResult::End::kNone);
+    Damage(0);
+    EXPECT_EQ(Watch(kTerm * 0.7), PollResult::End::kNone);
+  }
+}
+
+TEST_F(LinkLeaseTest, OverDamageInALogThatIsGoneTheLeaseRunsOut) {
+  EXPECT_EQ(WatchAlive(kTerm), PollResult::End::kNone);
+  server().Send(FrameType::kReply, 1, "x");
+  ASSERT_OK(server().link->Flush());
+  Damage(log::kHeadSize);
+  ASSERT_OK(server().link->Renew(log::WriterState::kOpen));
+  ASSERT_EQ(unlink(responses().c_str()), 0);
+  EXPECT_EQ(Watch(kTerm * 0.8), PollResult::End::kNone);
+  EXPECT_EQ(Watch(kTerm * 0.5), PollResult::End::kFailed);
 }
 
 TEST_F(LinkLeaseTest, LastFramesAreTakenBeforeTheEnd) {
