@@ -17,7 +17,7 @@ namespace spoolrpc::os {
 //
 // The first guard of a process sets its handler of SIGBUS, for good. What concerns no guarded
 // mapping goes to the handler that was there before, or ends the process as ever. A program that
-// sets its own handler later must pass on to the one before (docs/security.md, section 2).
+// sets its own handler later must pass on to the one before (docs/security.md, section 5).
 //
 // Thread-safe. Threads that block SIGBUS are not guarded: the kernel kills the process.
 class MappingGuard {
