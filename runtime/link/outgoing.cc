@@ -11,7 +11,18 @@ namespace {
 // A CONSUMED frame, and what it may have to skip at the ring's end.
 constexpr size_t kConsumedRoom = 2 * log::kFrameHeaderSize;
 
+// What a message that waits takes beside its bytes: itself, and its place among the others.
+constexpr uint64_t kOverhead = 1024;
+
 }  // namespace
+
+uint64_t OutgoingQueue::MemoryOf(const Outgoing& message) {
+  return message.header.size() + message.body.size() + kOverhead;
+}
+
+uint64_t OutgoingQueue::MemoryOf(const Control& control) {
+  return sizeof(control) + control.payload.size();
+}
 
 void OutgoingQueue::AddControl(log::FrameType type, uint8_t flags, uint64_t call,
                                std::string payload) {
@@ -21,9 +32,11 @@ void OutgoingQueue::AddControl(log::FrameType type, uint8_t flags, uint64_t call
       if (control.type == type) return;
     }
     control_.push_front({type, flags, call, std::move(payload)});
+    memory_ += MemoryOf(control_.front());
     return;
   }
   control_.push_back({type, flags, call, std::move(payload)});
+  memory_ += MemoryOf(control_.back());
 }
 
 bool OutgoingQueue::MayBegin(uint64_t size) const {
@@ -52,6 +65,7 @@ void OutgoingQueue::Uncount(const Outgoing& message) {
 void OutgoingQueue::AddMessage(Outgoing message) {
   std::deque<Outgoing>& lane = messages_[message.call];
   if (lane.empty()) turn_.push_back(message.call);
+  memory_ += MemoryOf(message);
   lane.push_back(std::move(message));
 }
 
@@ -90,6 +104,7 @@ void OutgoingQueue::Pump(log::LogWriter* writer, uint64_t consumed) {
     char* const to = writer->BeginFrame(control.payload.size());
     memcpy(to, control.payload.data(), control.payload.size());
     writer->EndFrame(control.type, control.flags, control.call, consumed);
+    memory_ -= MemoryOf(control);
     control_.pop_front();
   }
   while (!turn_.empty()) {
@@ -109,6 +124,7 @@ void OutgoingQueue::Pump(log::LogWriter* writer, uint64_t consumed) {
     }
     if (done) {
       if (next.counted) Uncount(next);
+      memory_ -= MemoryOf(next);
       lane->second.pop_front();
     }
     if (lane->second.empty()) {
@@ -123,6 +139,7 @@ bool OutgoingQueue::Remove(uint64_t call, bool* found) {
   const auto lane = messages_.find(call);
   *found = lane != messages_.end();
   if (!*found) return false;
+  for (const Outgoing& message : lane->second) memory_ -= MemoryOf(message);
   const Outgoing first = std::move(lane->second.front());
   messages_.erase(lane);
   const auto turn = std::find(turn_.begin(), turn_.end(), call);

@@ -41,6 +41,8 @@ class OutgoingQueue {
   // Calls whose messages wait.
   size_t calls() const { return turn_.size() + held_.size(); }
   bool has_control() const { return !control_.empty(); }
+  // About what all that waits takes in memory.
+  uint64_t memory() const { return memory_; }
 
   void AddMessage(Outgoing message);
   void AddControl(log::FrameType type, uint8_t flags, uint64_t call, std::string payload);
@@ -70,6 +72,11 @@ class OutgoingQueue {
   // `message` is not under way any more: those that now may begin get their turn.
   void Uncount(const Outgoing& message);
 
+  // What of memory() one message or control frame is.
+  static uint64_t MemoryOf(const Outgoing& message);
+  static uint64_t MemoryOf(const Control& control);
+
+  uint64_t memory_ = 0;  // in bytes
   std::deque<Control> control_;
   // By call. Those in turn_ and held_, each once.
   absl::flat_hash_map<uint64_t, std::deque<Outgoing>> messages_;

@@ -89,6 +89,7 @@ uint64_t SessionLink::SendLater(log::FrameType type, uint8_t flags, uint64_t cal
   const uint64_t position = writer_->end();
   queue_.AddMessage(std::move(outgoing));
   queue_.Pump(writer_.get(), consumed_.load(std::memory_order_relaxed));
+  NoteWaiting();
   return position;
 }
 
@@ -125,12 +126,15 @@ void SessionLink::SendControl(log::FrameType type, uint8_t flags, uint64_t call,
   absl::MutexLock lock(&mu_);
   queue_.AddControl(type, flags, call, std::move(payload));
   queue_.Pump(writer_.get(), consumed_.load(std::memory_order_relaxed));
+  NoteWaiting();
 }
 
 bool SessionLink::TakeBack(uint64_t call) {
   absl::MutexLock lock(&mu_);
   bool found = false;
-  return queue_.Remove(call, &found) && found;
+  const bool all = queue_.Remove(call, &found) && found;
+  NoteWaiting();
+  return all;
 }
 
 void SessionLink::Ring(uint64_t position) {
@@ -393,12 +397,16 @@ void SessionLink::AfterFrames(uint64_t peer_consumed) {
     const uint64_t before = writer_->end();
     writer_->OnConsumed(peer_consumed);
     const uint64_t consumed = consumed_.load(std::memory_order_relaxed);
-    if (!queue_.empty()) queue_.Pump(writer_.get(), consumed);
+    if (!queue_.empty()) {
+      queue_.Pump(writer_.get(), consumed);
+      NoteWaiting();
+    }
     if (writer_->end() != before) {
       consumed_told_ = consumed;
     } else if (consumed - consumed_told_ >= reader_->capacity() / 4) {
       queue_.AddControl(log::FrameType::kConsumed, 0, 0, "");
       queue_.Pump(writer_.get(), consumed);
+      NoteWaiting();
       consumed_told_ = consumed;
     }
     flush = writer_->has_batch() && writer_->end() != before;

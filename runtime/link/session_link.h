@@ -126,6 +126,8 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   absl::Status status() const ABSL_LOCKS_EXCLUDED(mu_);
   // True if messages wait for room.
   bool backlogged() const ABSL_LOCKS_EXCLUDED(mu_);
+  // About what all that waits for room takes in memory, in bytes.
+  uint64_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
 
   // --- Polling.
 
@@ -175,6 +177,10 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   const std::string& write_path() const { return write_path_; }
 
  private:
+  // After each change of queue_.
+  void NoteWaiting() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    waiting_.store(queue_.memory(), std::memory_order_relaxed);
+  }
   bool own_bell_trusted() const;
   // Writes the message into the batch if there is room, and nothing is waiting.
   template <typename PutMessage>
@@ -243,6 +249,7 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   uint64_t peer_counter_ = 0;
   uint64_t peer_consumed_ = 0;
   // Read by senders, written by whoever polls.
+  std::atomic<uint64_t> waiting_{0};  // queue_.memory()
   std::atomic<uint64_t> consumed_{0};
   std::atomic<os::Nanos> last_look_{0};
 };

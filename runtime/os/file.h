@@ -5,12 +5,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "spoolrpc/os/mapping_guard.h"
 #include "spoolrpc/os/system_calls.h"
 
 namespace spoolrpc::os {
@@ -41,22 +44,29 @@ struct OpenOptions {
   bool data_sync = false;
 };
 
-// Memory shared with whoever maps the same file. Unmapped by the destructor.
+// Memory shared with whoever maps the same file. Unmapped by the destructor. Should the file
+// shrink, or its disk fail, it becomes zeroed memory of this process alone (mapping_guard.h).
 class Mapping {
  public:
   Mapping(SystemCalls* calls, void* address, size_t size)
-      : calls_(calls), address_(address), size_(size) {}
-  ~Mapping() { calls_->Unmap(address_, size_); }
+      : calls_(calls), address_(address), size_(size), guard_(std::in_place, address, size) {}
+  ~Mapping() {
+    guard_.reset();
+    calls_->Unmap(address_, size_);
+  }
   Mapping(const Mapping&) = delete;
   Mapping& operator=(const Mapping&) = delete;
 
   void* address() const { return address_; }
   size_t size() const { return size_; }
+  // It is shared with nobody any more.
+  bool lost() const { return guard_->lost(); }
 
  private:
   SystemCalls* const calls_;
   void* const address_;
   const size_t size_;
+  std::optional<MappingGuard> guard_;
 };
 
 // An open file. Thread-safe, since every call names its offset. Closed by the destructor.
@@ -82,8 +92,7 @@ class File {
   absl::Status Allocate(uint64_t size) const;
   absl::Status SetMode(uint32_t mode) const;
   absl::StatusOr<FileInfo> Stat() const;
-  // Maps the first `size` bytes, for reading and writing, shared. The file must be that long and
-  // must not shrink while it is mapped.
+  // Maps the first `size` bytes, for reading and writing, shared. The file must be that long.
   absl::StatusOr<std::unique_ptr<Mapping>> Map(size_t size) const;
   // Closes it now and reports what the kernel says (a network file system may fail only here).
   absl::Status Close();

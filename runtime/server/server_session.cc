@@ -19,6 +19,14 @@ constexpr size_t kMaxMethodNames = 4096;
 constexpr size_t kMaxMethodName = 1024;
 // Of all requests of one session that have not arrived completely: so much beyond the largest one.
 constexpr uint64_t kPartialSlack = link::kMaxBesideLargest;
+// So much may wait for a client to read it, beside a reply of the size that the server sends: what
+// is more is not executed. A client that goes on all the same when twice as much waits is given up.
+constexpr uint64_t kUnreadSlack = uint64_t{256} << 20;
+constexpr uint64_t kLargestMessage = uint64_t{2} << 30;  // that protobuf knows
+
+uint64_t MaxUnread(uint64_t max_reply_size) {
+  return std::min(max_reply_size, kLargestMessage) + kUnreadSlack;
+}
 // A client without open calls renews every 6 terms; one that was silent for 18 is dead.
 constexpr int kTermsOfIdleClient = 18;
 constexpr os::Nanos kDoubtLook = 20 * 1000000;
@@ -277,6 +285,11 @@ absl::Status ServerSession::OnCall(const log::Frame& frame) {
                                             " after call ", last_call_));
   }
   last_call_ = frame.call;
+  if (const uint64_t waiting = link_->waiting(); waiting > 2 * MaxUnread(max_reply_size_)) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "write ", link_->write_path(), ": the client does not read it, and about ", waiting,
+        " bytes of replies wait; it sends call ", frame.call, " all the same"));
+  }
   if (!header.method().empty()) {
     if (method_names_.size() >= kMaxMethodNames || header.method().size() > kMaxMethodName ||
         method_names_.emplace(header.method_id(), header.method()).first->second !=
@@ -525,6 +538,14 @@ ServerSession::Start ServerSession::PrepareCall(const std::shared_ptr<ServerCall
   if (ended() || call->cancelled()) return Drop(call);
   if (host_->draining()) {
     RejectCall(call, wire::NOT_STARTED_DRAINING, absl::UnavailableError("the server is draining"));
+    return Start::kAnswered;
+  }
+  if (link_->waiting() > MaxUnread(max_reply_size_)) {
+    RejectCall(call, wire::NOT_STARTED_QUEUE_FULL,
+               absl::ResourceExhaustedError(absl::StrCat(
+                   call->method()->info().full_name,
+                   ": too many replies wait for this client to read them; send fewer calls at "
+                   "once")));
     return Start::kAnswered;
   }
   if (!call->method()->info().ack_before_execution) return Start::kRun;

@@ -283,6 +283,12 @@ void SpoolServer::HousekeepOnce() {
     it = touches_.erase(it);
   }
   RenewLeasesIfDue();
+  if (!doorbell_lost_ && directory_->doorbell()->lost()) {
+    doorbell_lost_ = true;
+    Warn(absl::StrCat("doorbell ", spool::Join(directory_->path(), spool::kDoorbell),
+                      ": it was truncated, or its disk fails; calls come more slowly until this "
+                      "server is started again"));
+  }
   RemoveEnded(now);
   // Only another user can remove what a client of his has left: that may take for ever.
   if (now >= next_graves_) {

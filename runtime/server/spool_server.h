@@ -168,6 +168,7 @@ class SpoolServer final : public SessionHost {
   std::map<std::string, std::weak_ptr<ServerSession>> graves_;
   std::map<std::string, os::Nanos> touches_;  // directory -> when
   std::set<uint32_t> stops_seen_;             // requests to stop that are in the inbox
+  bool doorbell_lost_ = false;                // and that was said
   os::Nanos next_inbox_ = 0;
   os::Nanos last_arrival_ = 0;
   os::Nanos next_lease_ = 0;

@@ -11,6 +11,7 @@
 #include "spoolrpc/log/log_file.h"
 #include "spoolrpc/os/file.h"
 #include "spoolrpc/spool/durable_store.h"
+#include "spoolrpc/spool/reason.h"
 #include "spoolrpc/spool/record_file.h"
 #include "spoolrpc/spool/server_directory.h"
 
@@ -53,7 +54,12 @@ bool Collector::Expired(const std::string& key, const std::string& path, uint64_
   bool direct = false;
   uint64_t counter = 0;
   log::AlignedBuffer buffer(log::kHeadSize);
-  const auto file = log::OpenLogForReading(spool_->env().calls, path, spool_->access(), &direct);
+  // What is no file at all is nobody's lease, and as silent as none.
+  const auto there = os::StatPath(spool_->env().calls, path);
+  const bool other = there.ok() && there->type != os::FileInfo::Type::kFile;
+  const auto file =
+      other ? absl::NotFoundError(path)
+            : log::OpenLogForReading(spool_->env().calls, path, spool_->access(), &direct);
   if (file.ok()) {
     const auto head = log::ReadHead(**file, direct, &buffer);
     if (head.ok()) {
@@ -197,7 +203,11 @@ void Collector::CollectSession(const std::string& id, const std::string& own_ser
     if (os::StatPath(calls, path).ok()) Remove(path, "somebody began to remove it");
     return;
   }
-  if (absl::IsDataLoss(read)) {
+  // (What is no file, has several links or is somebody else's was put there by no client.)
+  const bool newer = absl::IsFailedPrecondition(read) &&
+                     ReasonOf(read, ErrorInfo::REASON_UNSPECIFIED) == ErrorInfo::VERSION_MISMATCH;
+  if (absl::IsDataLoss(read) || absl::IsPermissionDenied(read) ||
+      (absl::IsFailedPrecondition(read) && !newer)) {
     if (!serves(id) && Expired(id, Join(path, kRequests), 0, kTermsOfIdleSession)) {
       Remove(path, absl::StrCat("its record is damaged, and nobody has renewed its lease for ",
                                 kTermsOfIdleSession, " terms"));

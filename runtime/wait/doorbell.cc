@@ -140,6 +140,8 @@ absl::StatusOr<std::unique_ptr<Doorbell>> Doorbell::Attach(os::SystemCalls* call
   return bell;
 }
 
+bool Doorbell::lost() const { return mapping_ != nullptr && mapping_->lost(); }
+
 uint64_t Doorbell::nonce() const { return page_->nonce; }
 
 void Doorbell::Ring(uint32_t index, uint64_t position) {

@@ -28,8 +28,8 @@ class Doorbell {
                                                           const std::string& path, uint32_t slots,
                                                           uint32_t mode);
   // Maps the doorbell of a peer. The file must be a regular one, belong to `owner`, which must be
-  // this process's own user (a file that its owner shrinks kills whoever has it mapped, so only
-  // one's own files are), have one link, and lie on a local file system.
+  // this process's own user (whoever may write to a file that is mapped can write anything at any
+  // time, so only one's own files are), have one link, and lie on a local file system.
   static absl::StatusOr<std::unique_ptr<Doorbell>> Attach(os::SystemCalls* calls,
                                                           const std::string& path, uint32_t owner);
 
@@ -40,6 +40,9 @@ class Doorbell {
   // Of the file; 0 for one in memory.
   uint64_t device() const { return device_; }
   uint64_t inode() const { return inode_; }
+  // The file has shrunk, or its disk has failed: nobody else's ringing comes here any more, no slot
+  // counts as echoed, and what this process rings is heard by itself alone.
+  bool lost() const;
 
   // --- Ringing.
 

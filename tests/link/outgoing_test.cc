@@ -251,6 +251,30 @@ TEST_F(OutgoingTest, RemovedCallLetsAnotherBegin) {
   EXPECT_EQ(frames[0].call, 3);
 }
 
+TEST_F(OutgoingTest, MemoryIsThatOfWhatWaits) {
+  OutgoingQueue queue;
+  EXPECT_EQ(queue.memory(), 0);
+  const size_t large = 3 * kMaxBesideLargest;
+  queue.AddMessage(Message(FrameType::kReply, 1, large));
+  queue.AddMessage(Message(FrameType::kReply, 1, large));
+  queue.AddMessage(Message(FrameType::kCall, 2, large));
+  EXPECT_GE(queue.memory(), 3 * large);
+  EXPECT_LE(queue.memory(), 3 * large + 10'000);
+  bool found = false;
+  queue.Remove(1, &found);
+  EXPECT_GE(queue.memory(), large);
+  EXPECT_LE(queue.memory(), large + 10'000);
+  queue.Remove(2, &found);
+  EXPECT_EQ(queue.memory(), 0);
+  for (uint64_t call = 1; call <= 100; ++call) {
+    queue.AddControl(FrameType::kAck, 0, call, "");
+    queue.AddMessage(Message(FrameType::kReply, call, 1000));
+  }
+  EXPECT_GE(queue.memory(), 100'000);
+  while (!queue.empty()) Pump(&queue);
+  EXPECT_EQ(queue.memory(), 0);
+}
+
 TEST_F(OutgoingTest, EmptyMessageIsOneFrame) {
   OutgoingQueue queue;
   queue.AddMessage(Message(FrameType::kCall, 1, 0));

@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "spoolrpc/os/file.h"
@@ -271,6 +273,42 @@ TEST_F(CollectorTest, DamagedRecordsGoWhenNobodyRenewsTheirLease) {
   clock_.Advance(kTerm * 2);
   EXPECT_EQ(Collect(own->id()),
             (std::vector<std::string>{session->paths().client_half, server->path()}));
+}
+
+TEST_F(CollectorTest, SessionsOfWhatIsNoFileGoWhenTheyAreSilent) {
+  const auto own = MakeServer();
+  std::vector<std::string> expected;
+  for (const char* const file : {kRecord, kRequests}) {
+    for (int kind = 0; kind < 4; ++kind) {
+      const auto session = OthersSession(*own);
+      const std::string half = session->paths().client_half;
+      const std::string path = Join(half, file);
+      if (kind < 3) {
+        ASSERT_OK(os::RemoveFile(env_.calls, path));
+      }
+      if (kind == 0) {
+        ASSERT_EQ(symlink("/dev/zero", path.c_str()), 0);
+      }
+      if (kind == 1) {
+        ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+      }
+      if (kind == 2) {
+        ASSERT_OK(os::MakeDirectory(env_.calls, path, 0700));
+      }
+      if (kind == 3) {
+        ASSERT_OK(os::Link(env_.calls, path, Join(half, "again")));
+      }
+      expected.push_back(half);
+    }
+  }
+  EXPECT_TRUE(Collect(own->id()).empty());
+  clock_.Advance(kTerm * 17);
+  EXPECT_TRUE(Collect(own->id()).empty());
+  clock_.Advance(kTerm * 2);
+  std::vector<std::string> removed = Collect(own->id());
+  std::sort(removed.begin(), removed.end());
+  std::sort(expected.begin(), expected.end());
+  EXPECT_EQ(removed, expected);
 }
 
 // Somebody of another host died while he removed it, and had removed its log first.

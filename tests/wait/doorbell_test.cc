@@ -160,6 +160,37 @@ TEST_F(DoorbellTest, PingPongBetweenTwoProcesses) {
   EXPECT_EQ(here->published(0), kRounds);
 }
 
+TEST_F(DoorbellTest, OfAFileThatShrinksNothingIsTrustedAnyMore) {
+  for (const off_t size : {0, 100, 4096}) {
+    unlink(path().c_str());
+    ASSERT_OK_AND_ASSIGN(const auto own, Create(200));
+    ASSERT_OK_AND_ASSIGN(const auto peers, Attach());
+    peers->Echo(150);
+    peers->Ring(150, 1000);
+    ASSERT_TRUE(own->echoed(150));
+    ASSERT_EQ(truncate(path().c_str(), size), 0);
+    // Each use, by either side, as it comes.
+    peers->Ring(150, 2000);
+    EXPECT_TRUE(peers->lost());
+    EXPECT_FALSE(own->echoed(150));
+    EXPECT_TRUE(own->lost());
+    EXPECT_EQ(own->published(150), 0);
+    EXPECT_TRUE(Rung(own.get()).empty());
+    own->Sleep(own->counter(), 1);
+    own->ClearSlot(150);
+    peers->Echo(150);
+    peers->RingInbox();
+    peers->Wake();
+    EXPECT_EQ(own->inbox(), 0);
+    EXPECT_FALSE(own->echoed(150));
+    // The owner's other threads still wake him.
+    const uint32_t seen = own->counter();
+    std::thread other([&] { own->Wake(); });
+    while (own->counter() == seen) own->Sleep(seen, kSecond);
+    other.join();
+  }
+}
+
 TEST_F(DoorbellTest, CreateNeverReplaces) {
   ASSERT_OK(Create(1));
   EXPECT_THAT(Create(1), HasCode(absl::StatusCode::kAlreadyExists));

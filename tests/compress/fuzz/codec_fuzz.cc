@@ -1,25 +1,14 @@
 // Decompress() over arbitrary bytes, and round trips of them. Input: flags (1: compress the bytes
 // and decompress that), what is allowed:u16 in units of 16 bytes, the bytes.
-#include <stdio.h>
-#include <stdlib.h>
-
 #include <cstdint>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "spoolrpc/compress/message_codec.h"
+#include "tests/fuzz/fuzz_input.h"
 
 using spoolrpc::compress::Compress;
 using spoolrpc::compress::Decompress;
-
-// What must hold for every input; a fuzzer keeps the input for which it does not.
-#define FUZZ_CHECK(condition)                                                        \
-  do {                                                                               \
-    if (!(condition)) {                                                              \
-      fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #condition); \
-      abort();                                                                       \
-    }                                                                                \
-  } while (false)
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 3) return 0;

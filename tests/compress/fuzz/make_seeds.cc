@@ -1,11 +1,11 @@
-// Writes the seed corpus: make_seeds DIRECTORY (tests/compress/fuzz/corpus/codec).
+// Writes the seed corpus: make_seeds DIRECTORY (tests/compress/fuzz/corpus).
 #include <stdio.h>
 #include <zstd.h>
 
-#include <fstream>
 #include <string>
 
 #include "spoolrpc/compress/message_codec.h"
+#include "tests/fuzz/seeds.h"
 
 namespace {
 
@@ -13,11 +13,8 @@ std::string g_directory;  // NOLINT: a program of one function
 
 // As codec_fuzz.cc takes it; `allowed` in units of 16 bytes.
 void Save(const std::string& name, uint8_t flags, uint16_t allowed, const std::string& bytes) {
-  std::ofstream out(g_directory + "/" + name, std::ios::binary);
-  out.put(static_cast<char>(flags));
-  out.put(static_cast<char>(allowed & 0xff));
-  out.put(static_cast<char>(allowed >> 8));
-  out << bytes;
+  spoolrpc::fuzz::Save(g_directory + "/codec/" + name,
+                       spoolrpc::fuzz::Bytes(flags) + spoolrpc::fuzz::Bytes(allowed) + bytes);
 }
 
 std::string Compressed(const std::string& content) {

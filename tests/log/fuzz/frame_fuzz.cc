@@ -4,10 +4,11 @@
 #include <vector>
 
 #include "spoolrpc/log/frame.h"
-#include "tests/log/fuzz/fuzz_input.h"
+#include "tests/fuzz/fuzz_input.h"
 #include "tests/log/log_test_util.h"
 
 using namespace spoolrpc::log;  // NOLINT: a file of one function
+using spoolrpc::fuzz::FuzzInput;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   FuzzInput input(data, size);

@@ -5,9 +5,10 @@
 #include <string>
 
 #include "spoolrpc/log/log_head.h"
-#include "tests/log/fuzz/fuzz_input.h"
+#include "tests/fuzz/fuzz_input.h"
 
 using namespace spoolrpc::log;  // NOLINT: a file of one function
+using spoolrpc::fuzz::FuzzInput;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   FuzzInput input(data, size);

@@ -11,11 +11,12 @@
 
 #include "spoolrpc/log/frame.h"
 #include "spoolrpc/log/log_reader.h"
-#include "tests/log/fuzz/fuzz_input.h"
+#include "tests/fuzz/fuzz_input.h"
 #include "tests/log/log_test_util.h"
 #include "tests/testing/memory_file_system.h"
 
 using namespace spoolrpc::log;  // NOLINT: a file of one idea
+using spoolrpc::fuzz::FuzzInput;
 using ::spoolrpc::testing::MemoryFileSystem;
 
 namespace {

@@ -1,26 +1,18 @@
 // Writes the seed corpora: make_seeds DIRECTORY (tests/log/fuzz/corpus).
 #include <stdio.h>
 
-#include <filesystem>
-#include <fstream>
 #include <string>
 
 #include "spoolrpc/log/frame.h"
 #include "spoolrpc/log/log_head.h"
+#include "tests/fuzz/seeds.h"
 #include "tests/log/log_test_util.h"
 
 namespace spoolrpc::log {
 namespace {
 
-template <class T>
-std::string Bytes(T value) {
-  return std::string(reinterpret_cast<const char*>(&value), sizeof(value));
-}
-
-void Save(const std::string& path, const std::string& bytes) {
-  std::filesystem::create_directories(std::filesystem::path(path).parent_path());
-  std::ofstream(path, std::ios::binary) << bytes;
-}
+using fuzz::Bytes;
+using fuzz::Save;
 
 // As frame_fuzz.cc takes it.
 std::string FrameSeed(FrameType type, uint8_t fuzz_flags, const std::string& payload) {

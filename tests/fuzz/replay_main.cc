@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/log/fuzz/fuzz_input.h"
+#include "tests/fuzz/fuzz_input.h"
 #include "tests/testing/seed.h"
 
 namespace {

@@ -1,7 +1,7 @@
 // Turns a fuzzer's bytes into numbers and strings. What is asked for beyond the end is zero or
 // empty.
-#ifndef SPOOLRPC_TESTS_LOG_FUZZ_FUZZ_INPUT_H_
-#define SPOOLRPC_TESTS_LOG_FUZZ_FUZZ_INPUT_H_
+#ifndef SPOOLRPC_TESTS_FUZZ_FUZZ_INPUT_H_
+#define SPOOLRPC_TESTS_FUZZ_FUZZ_INPUT_H_
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 
-namespace spoolrpc::log {
+namespace spoolrpc::fuzz {
 
 class FuzzInput {
  public:
@@ -55,6 +55,6 @@ class FuzzInput {
   size_t left_;
 };
 
-}  // namespace spoolrpc::log
+}  // namespace spoolrpc::fuzz
 
-#endif  // SPOOLRPC_TESTS_LOG_FUZZ_FUZZ_INPUT_H_
+#endif  // SPOOLRPC_TESTS_FUZZ_FUZZ_INPUT_H_

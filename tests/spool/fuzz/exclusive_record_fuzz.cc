@@ -1,0 +1,7 @@
+// DecodeRecord() of a server's hold on a spool for itself. Input: record_fuzz.h.
+#include "tests/spool/fuzz/record_fuzz.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace spoolrpc;  // NOLINT: a file of one function
+  return fuzz::FuzzRecord<spool::ExclusiveRecord>(spool::RecordKind::kExclusive, data, size);
+}

@@ -1,0 +1,7 @@
+// DecodeRecord() of a verdict on a session. Input: record_fuzz.h.
+#include "tests/spool/fuzz/record_fuzz.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace spoolrpc;  // NOLINT: a file of one function
+  return fuzz::FuzzRecord<spool::VerdictRecord>(spool::RecordKind::kVerdict, data, size);
+}
