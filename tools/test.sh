@@ -2,7 +2,8 @@
 # Builds everything and runs every test there is. Installs what is missing first.
 #
 #   tools/test.sh [--quick] [--full] [--lint]
-#     --full    every test under the sanitizers, not only those of the parts that each is for
+#     --full    every test under the sanitizers, not only those of the parts that each is for; and of the models also
+#               that each guard is needed, and each state reached
 #     --quick   without the sanitizers and the network file systems: what a change wants every few minutes
 #     --lint    also the checks of tools/lint.sh, and first
 #
@@ -14,11 +15,11 @@ cd "$(dirname "$(realpath "$0")")/.."
 # shellcheck source=tools/lib.sh
 . tools/lib.sh
 
-quick=0 full=0 lint=0
+quick=0 full=0 lint=0 model_options=(--holds)
 for word in "$@"; do
   case $word in
     --quick) quick=1 ;;
-    --full) full=1 ;;
+    --full) full=1 model_options=() ;;
     --lint) lint=1 ;;
     *)
       awk 'NR > 1 { if (!/^#/) exit; sub(/^# ?/, ""); print }' "$0" >&2
@@ -99,8 +100,12 @@ run_part "build" run_bazel build --noshow_progress -- //...
 bazel_tests "tests" -- //...
 export SPOOLRPC_DISK_CACHE=$scratch/cache
 for script in tests/*/run.sh; do
-  # (That of the nodes wants to know on which file system.)
-  if [[ -x $script && $script != tests/nodes/run.sh ]]; then run_part "$script" "$script"; fi
+  case $script in
+    tests/nodes/run.sh) ;; # (wants to know on which file system)
+    # Five minutes of proof that the models can fail: for those who change them.
+    tests/model/run.sh) run_part "$script" "$script" "${model_options[@]}" ;;
+    *) run_part "$script" "$script" ;;
+  esac
 done
 
 if ((!quick)); then

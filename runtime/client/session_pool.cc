@@ -664,7 +664,9 @@ bool SessionPool::LookAt(Pending* pending, os::Nanos now) {
       pending->next_look = now + 2 * kMillisecond;
       return false;
     }
-    Fail(adopted);
+    // A half that has vanished, with its server perhaps: nothing was sent, and calls look
+    // elsewhere.
+    if (!absl::IsUnavailable(adopted)) Fail(adopted);
   } else if (verdict.ok() && verdict->verdict() == spool::VerdictRecord::REFUSED) {
     OnRefused(*pending, *verdict);
   } else if (absl::IsResourceExhausted(verdict.status())) {

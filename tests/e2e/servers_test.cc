@@ -1,4 +1,6 @@
 // Several servers, and servers that come and go: calls find one, and none is lost on the way.
+#include <errno.h>
+
 #include <atomic>
 #include <filesystem>
 #include <fstream>
@@ -54,6 +56,29 @@ TEST_P(ServersTest, ClientMayComeFirst) {
   caller.join();
   EXPECT_OK(status);
   EXPECT_EQ(reply.text(), "early");
+}
+
+TEST_P(ServersTest, AnAcceptedSessionWhoseOtherHalfIsGoneIsNotTheEndOfItsCalls) {
+  ProbeService service;
+  const auto server = Serve(&service);
+  testing::FaultySystemCalls calls;
+  std::atomic<int> faults{0};
+  calls.Run({testing::Call::kOpen, "/responses", 0, 1}, [&] {
+    // For the client, as long as that session lasts.
+    for (const auto& entry : std::filesystem::directory_iterator(spool() + "/sessions")) {
+      const std::string name = entry.path().filename();
+      calls.Fail({testing::Call::kOpen, name + "/responses"}, ENOENT);
+      ++faults;
+    }
+  });
+  ChannelOptions options = Options();
+  options.ack_timeout = absl::Seconds(6);
+  options.environment.calls = &calls;
+  const auto stub = Probe::NewStub(Connect(options));
+  ClientContext context;
+  Text reply;
+  EXPECT_OK(stub->Echo(&context, Say("x"), &reply));
+  EXPECT_EQ(faults, 1);
 }
 
 TEST_P(ServersTest, NobodyCreatesTheSpoolButAServer) {
