@@ -44,8 +44,11 @@ class HostileMemberTest : public UsersTest {
   }
   // Writes a file of that user's.
   static void Plant(const std::string& path, const std::string& content, uint32_t uid) {
-    ASSERT_OK(os::WriteNewFile(os::SystemCalls::Real(), path, content, 0640, false));
-    Give(path, uid);
+    // Under its name only once it is that user's.
+    const std::string temporary = path.substr(0, path.find("/spool/")) + "/planted";
+    ASSERT_OK(os::WriteNewFile(os::SystemCalls::Real(), temporary, content, 0640, false));
+    Give(temporary, uid);
+    ASSERT_OK(os::Rename(os::SystemCalls::Real(), temporary, path));
   }
   // What the server says to a session that belongs to kMember but for what `spoil` changes.
   absl::StatusOr<spool::VerdictRecord> Verdict(
