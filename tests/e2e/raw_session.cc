@@ -12,7 +12,7 @@
 
 namespace spoolrpc::e2e {
 
-RawSession::RawSession(const std::string& root, spool::Transport transport) {
+RawSession::RawSession(const std::string& root, spool::Transport transport, absl::Duration term) {
   auto spool = spool::Spool::Open(os::Environment{}, root, transport);
   EXPECT_OK(spool);
   spool_ = *std::move(spool);
@@ -20,8 +20,8 @@ RawSession::RawSession(const std::string& root, spool::Transport transport) {
   EXPECT_OK(servers);
   EXPECT_EQ(servers->size(), 1);
   server_ = servers->front();
-  auto directory =
-      spool::SessionDirectory::Create(spool_, server_, log::kMinCapacity, 10'000'000'000);
+  auto directory = spool::SessionDirectory::Create(spool_, server_, log::kMinCapacity,
+                                                   absl::ToInt64Nanoseconds(term));
   EXPECT_OK(directory);
   directory_ = *std::move(directory);
 }

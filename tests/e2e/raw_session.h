@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "spoolrpc/log/log_reader.h"
 #include "spoolrpc/log/log_writer.h"
 #include "spoolrpc/spool/session_directory.h"
@@ -23,7 +24,8 @@ class RawSession {
   };
 
   // For the one server on the spool `root`. Nothing is published yet.
-  RawSession(const std::string& root, spool::Transport transport);
+  RawSession(const std::string& root, spool::Transport transport,
+             absl::Duration term = absl::Seconds(10));
   ~RawSession();
 
   // Where the half is made, until Publish().
