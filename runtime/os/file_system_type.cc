@@ -45,8 +45,9 @@ absl::StatusOr<FileSystemType> DescribeFileSystem(SystemCalls* calls, const std:
       type.local = known.local;
     }
   }
-  // On NFS f_bsize is the mount's wsize; elsewhere it is at least a block.
-  if (!type.local) type.max_write = std::clamp<uint64_t>(s.f_bsize, 4096, 65536);
+  // On NFS f_bsize is the mount's wsize. Elsewhere it tells how space is given out: GlusterFS and
+  // sshfs say 4096 and take far more in one write.
+  if (type.name == "nfs") type.max_write = std::clamp<uint64_t>(s.f_bsize, 4096, type.max_write);
   return type;
 }
 

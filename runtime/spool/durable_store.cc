@@ -8,6 +8,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "runtime/spool/staged_directory.h"
 #include "spoolrpc/errors.pb.h"
 #include "spoolrpc/os/file.h"
 #include "spoolrpc/os/random.h"
@@ -110,8 +111,10 @@ absl::Status DurableStore::Submit(DurableCallRecord record, absl::string_view re
   absl::StrAppend(&content, request);
 
   if (absl::Status s = MakeDurable(power_loss); !s.ok()) return s;
-  const std::string temporary = spool_->TemporaryPath(spool_->durable());
-  auto cleanup = absl::MakeCleanup([&] { os::RemoveTree(calls, temporary).IgnoreError(); });
+  const auto staged = StageDirectory(*spool_, spool_->durable());
+  if (!staged.ok()) return staged.status();
+  const std::string& temporary = *staged;
+  auto cleanup = absl::MakeCleanup([&] { RemoveStaged(*spool_, temporary).IgnoreError(); });
   if (absl::Status s = spool_->MakeSharedDirectory(temporary); !s.ok()) return s;
   if (absl::Status s = os::WriteNewFile(calls, Join(temporary, kCall), content, spool_->file_mode(),
                                         power_loss || spool_->access().flushed_writes);
@@ -135,6 +138,7 @@ absl::Status DurableStore::Submit(DurableCallRecord record, absl::string_view re
   }
   *published = true;
   std::move(cleanup).Cancel();
+  RemoveStage(*spool_, temporary);
   if (power_loss) {
     if (absl::Status s = os::SyncDirectory(calls, spool_->durable()); !s.ok()) return s;
   }

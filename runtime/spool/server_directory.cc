@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "runtime/spool/staged_directory.h"
 #include "spoolrpc/errors.pb.h"
 #include "spoolrpc/os/error.h"
 #include "spoolrpc/os/file.h"
@@ -46,7 +47,9 @@ absl::StatusOr<std::unique_ptr<ServerDirectory>> ServerDirectory::Publish(
   auto server = std::unique_ptr<ServerDirectory>(new ServerDirectory(spool, std::move(record)));
   const ServerRecord& r = server->record_;
 
-  const std::string temporary = spool->TemporaryPath(spool->servers());
+  const auto staged = StageDirectory(*spool, spool->servers());
+  if (!staged.ok()) return staged.status();
+  const std::string& temporary = *staged;
   const bool flush = spool->access().flushed_writes;
   const auto make = [&]() -> absl::Status {
     if (absl::Status s = spool->MakeDirectory(temporary); !s.ok()) return s;
@@ -72,10 +75,11 @@ absl::StatusOr<std::unique_ptr<ServerDirectory>> ServerDirectory::Publish(
   const std::string path = spool->server(r.server_id());
   if (status.ok()) status = os::Rename(calls, temporary, path);
   if (!status.ok()) {
-    os::RemoveTree(calls, temporary).IgnoreError();
+    RemoveStaged(*spool, temporary).IgnoreError();
     return status;
   }
   server->path_ = path;
+  RemoveStage(*spool, temporary);
   if (server->doorbell_ == nullptr) {
     server->doorbell_ = wait::Doorbell::InMemory(wait::Doorbell::kMaxSlots);
   }

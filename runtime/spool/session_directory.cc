@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "runtime/spool/staged_directory.h"
 #include "spoolrpc/os/file.h"
 #include "spoolrpc/os/random.h"
 #include "spoolrpc/spool/record_file.h"
@@ -42,13 +43,16 @@ absl::StatusOr<std::unique_ptr<SessionDirectory>> SessionDirectory::Create(
   session->head_.capacity = log_capacity;
   session->head_.counter = 1;
   session->head_.term_ns = term_ns;
-  session->directory_ = spool->TemporaryPath(spool->sessions());
+  auto staged = StageDirectory(*spool, spool->sessions());
+  if (!staged.ok()) return staged.status();
+  session->directory_ = *std::move(staged);
   session->requests_path_ = Join(session->directory_, kRequests);
 
   absl::Status status = spool->MakeDirectory(session->directory_);
-  if (!status.ok()) return status;
-  status = log::CreateLogFile(calls, session->requests_path_, session->head_, spool->access(),
-                              spool->file_mode());
+  if (status.ok()) {
+    status = log::CreateLogFile(calls, session->requests_path_, session->head_, spool->access(),
+                                spool->file_mode());
+  }
   const os::ProcessId self = spool->env().host->Self();
   const bool same_host = os::SameHost(self, ToProcessId(server.record->process()));
   SessionRecord record;
@@ -92,10 +96,11 @@ absl::Status SessionDirectory::Publish() {
     // A retried NFS request may report failure for its own success.
     if (!os::StatPath(calls, paths_.requests).ok()) return s;
   }
-  directory_ = paths_.client_half;
+  const std::string staged = std::exchange(directory_, paths_.client_half);
   requests_path_ = paths_.requests;
   const std::string announcement = Join(paths_.inbox, absl::StrCat(IdName(id()), ".1"));
   const absl::Status announced = os::WriteNewFile(calls, announcement, "", 0600, false);
+  RemoveStage(*spool_, staged);
   return absl::IsAlreadyExists(announced) ? absl::OkStatus() : announced;
 }
 
@@ -111,6 +116,7 @@ bool SessionDirectory::Remove() {
   os::SystemCalls* const calls = spool_->env().calls;
   os::RemoveFile(calls, Join(paths_.inbox, absl::StrCat(IdName(id()), ".1"))).IgnoreError();
   doorbell_.reset();
+  if (directory_ != paths_.client_half) return RemoveStaged(*spool_, directory_).ok();
   return os::RemoveTree(calls, directory_).ok();
 }
 

@@ -12,14 +12,14 @@ set -euo pipefail
 
 term=3s
 
-# crash SIGNAL METHOD: two servers on node 1, clients on node 2 that call METHOD; one server gets SIGNAL, and the calls
-# must go on at the other.
+# crash SIGNAL METHOD [DIRECTORY]: two servers on node 1, or in another directory, clients on node 2 that call METHOD; one
+# server gets SIGNAL, and the calls must go on at the other.
 crash() {
-  local signal=$1 method=$2 spool=$1.$2 first second client count
+  local signal=$1 method=$2 directory=${3:-$NODE1} spool=$1.$2${3:+.own} first second client count
   echo "-- SIG$signal to one of two servers, $method"
-  start_server 1 "$NODE1/$spool" --other_host --lease_term="$term"
+  start_server 1 "$directory/$spool" --other_host --lease_term="$term"
   first=$server
-  start_server 1 "$NODE1/$spool" --other_host --lease_term="$term"
+  start_server 1 "$directory/$spool" --other_host --lease_term="$term"
   second=$server
   on 2 "$client_program" --spool="$NODE2/$spool" --method="$method" --id=call --calls=-1 --threads=8 \
     --microseconds=20000 --other_host --lease_term="$term" --until="$scratch/enough" >"$scratch/results" \
@@ -55,4 +55,10 @@ crash() {
 for method in IdempotentAppend CountedAppend AckFirst; do crash KILL "$method"; done
 crash STOP CountedAppend
 crash STOP AckFirst
+if [[ -n ${SERVER:-} ]]; then
+  echo "-- servers on the file server's own disk"
+  crash KILL IdempotentAppend "$SERVER"
+  crash KILL CountedAppend "$SERVER"
+  crash STOP CountedAppend "$SERVER"
+fi
 echo "failover_test.sh: passed"

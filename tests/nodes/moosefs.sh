@@ -82,5 +82,7 @@ write_gets_through() {
 await_ready() {
   wait_until 60 write_gets_through || fail_with_logs "no write got through within 60 s"
   rm -f "$NODE1/.ready"
+  # (MooseFS makes its root 0777; no spool may lie where everybody may put another in its place.)
+  chmod 1777 "$NODE1"
 }
 run_inside "$@"

@@ -34,10 +34,10 @@ fi
 
 tools/setup.sh --dev
 run_bazel build --noshow_progress -- //examples/greeter/... //tests/interop/... //tests/failure/... \
-  //benchmarks:network_echo //cli/...
+  //tests/soak:large_client //tests/soak:soak_server //benchmarks:network_echo //benchmarks:network_operations //cli/...
 SPOOLRPC_PROGRAMS=$(run_bazel info bazel-bin 2>/dev/null)
 export SPOOLRPC_PROGRAMS
 for name in "${tests[@]}"; do
-  run_part "$name on $file_system" "${harness[@]}" --timeout 900 -- "$PWD/tests/nodes/${name}_test.sh"
+  run_part "$name on $file_system" "${harness[@]}" --timeout 1800 -- "$PWD/tests/nodes/${name}_test.sh"
 done
 finish_parts

@@ -48,6 +48,7 @@ TEST(DescribeFileSystem, WhatIsNotKnownCountsAsANetworkAndIsNamedByItsNumber) {
                        DescribeFileSystem(SystemCalls::Real(), "/proc/self"));
   EXPECT_EQ(type.name, "0x9fa0");
   EXPECT_FALSE(type.local);
+  EXPECT_EQ(type.max_write, 65536) << "its blocks of 4096 bytes say nothing of writes";
 }
 
 TEST(DescribeFileSystem, NfsIsANetworkWhoseWritesAreBounded) {
@@ -57,6 +58,12 @@ TEST(DescribeFileSystem, NfsIsANetworkWhoseWritesAreBounded) {
   EXPECT_EQ(type.name, "nfs");
   EXPECT_FALSE(type.local);
   EXPECT_EQ(type.max_write, 65536) << "it says that it takes 1 MiB";
+  testing::MemoryClientOptions small;
+  small.network = true;
+  small.block_size = 32768;
+  ASSERT_OK_AND_ASSIGN(const FileSystemType other,
+                       DescribeFileSystem(system.NewClient(small).get(), "/"));
+  EXPECT_EQ(other.max_write, 32768);
 }
 
 TEST(DescribeFileSystem, ErrorsNameThePath) {

@@ -192,7 +192,9 @@ TEST_P(DurableStoreTest, ARenameThatSucceededAndReportsAnErrorIsASubmission) {
     const auto names = os::ListDirectory(os::SystemCalls::Real(), scratch_ / "spool/durable");
     for (const std::string& name : *names) {
       if (name[0] != '.') continue;
-      renamed = rename((scratch_ / ("spool/durable/" + name)).c_str(), PathOf(ticket).c_str()) == 0;
+      const std::string staged = GetParam() == Transport::kNetwork ? name + "/new" : name;
+      renamed =
+          rename((scratch_ / ("spool/durable/" + staged)).c_str(), PathOf(ticket).c_str()) == 0;
     }
   });
   bool published = false;
