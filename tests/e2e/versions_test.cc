@@ -2,6 +2,8 @@
 #include <stdlib.h>
 
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -113,9 +115,16 @@ class VersionOfClientTest : public VersionsTest {
     testing::FaultySystemCalls calls;
     // Before the session gets its name.
     calls.Run({Call::kRename, "/sessions/.tmp-"}, [&] {
-      for (const auto& entry : std::filesystem::directory_iterator(spool() + "/sessions")) {
-        const std::string path = entry.path().string() + "/record";
-        if (!absl::StrContains(path, "/.tmp-")) continue;
+      // (A level below on a network file system.)
+      std::vector<std::string> records;
+      for (const auto& entry :
+           std::filesystem::recursive_directory_iterator(spool() + "/sessions")) {
+        const std::string path = entry.path().string();
+        if (absl::StrContains(path, "/.tmp-") && entry.path().filename() == "record") {
+          records.push_back(path);
+        }
+      }
+      for (const std::string& path : records) {
         spool::SessionRecord record;
         EXPECT_OK(
             spool::ReadRecord(os::SystemCalls::Real(), path, spool::RecordKind::kSession, &record));
