@@ -675,6 +675,11 @@ absl::Status ClientSession::OnGoodbye(const log::Frame& frame) {
 int ClientSession::PollOnce(bool force, log::AlignedBuffer* buffer) {
   const link::PollResult result =
       link_->Poll(force, buffer, [this](const log::Frame& frame) { return OnFrame(frame); });
+  OnPolled(result);
+  return usable() ? result.frames : 0;
+}
+
+void ClientSession::OnPolled(const link::PollResult& result) {
   if (result.frames > 0) schedule_.OnActivity(env_.clock->Now());
   switch (result.end) {
     case link::PollResult::End::kNone:
@@ -694,13 +699,11 @@ int ClientSession::PollOnce(bool force, log::AlignedBuffer* buffer) {
            result.status, {});
       break;
   }
-  return usable() ? result.frames : 0;
 }
 
 bool ClientSession::ReadLastWords(log::AlignedBuffer* buffer) {
   link_->SuspendRenewals();
-  while (PollOnce(/*force=*/true, buffer) > 0) {
-  }
+  OnPolled(link_->PollToEnd(buffer, [this](const log::Frame& frame) { return OnFrame(frame); }));
   return usable();
 }
 

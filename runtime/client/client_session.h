@@ -140,6 +140,7 @@ class ClientSession final : public link::Pollable,
   absl::Status OnGoodbye(const log::Frame& frame) ABSL_LOCKS_EXCLUDED(mu_);
   // One poll, and what follows from how it ended.
   int PollOnce(bool force, log::AlignedBuffer* buffer) ABSL_LOCKS_EXCLUDED(mu_);
+  void OnPolled(const link::PollResult& result) ABSL_LOCKS_EXCLUDED(mu_);
   // The number that stands for a method on this session, and whether a CALL that says so is in the
   // log. Until one is, each says it.
   struct MethodId {
@@ -160,7 +161,8 @@ class ClientSession final : public link::Pollable,
   // Ends the session and every call on it.
   void Lose(ErrorInfo::Reason reason, const absl::Status& why, const Knowledge& knowledge)
       ABSL_LOCKS_EXCLUDED(mu_);
-  // The server's process has ended: reads what it still wrote. True if that was all that there is.
+  // The server's process has ended: reads what it still wrote. True if that was all that it had
+  // written.
   bool ReadLastWords(log::AlignedBuffer* buffer) ABSL_LOCKS_EXCLUDED(mu_);
 
   const os::Environment env_;

@@ -250,9 +250,10 @@ absl::Status SessionLink::WaitWritten(uint64_t position, uint64_t renewals,
   return absl::OkStatus();
 }
 
-absl::Status SessionLink::FlushAndWait(absl::Duration timeout) {
+absl::Status SessionLink::FlushAndWait(absl::Duration timeout, bool mark) {
   const absl::Time deadline = absl::Now() + timeout;
   uint64_t position;
+  uint64_t renewals = 0;
   {
     absl::MutexLock lock(&mu_);
     ++waiters_;
@@ -266,9 +267,18 @@ absl::Status SessionLink::FlushAndWait(absl::Duration timeout) {
           absl::StrCat("write ", write_path_, ": the peer does not read"));
     }
     position = writer_->end();
+    if (mark) renewals = ++renewals_asked_;  // written after the frames, in the same go
   }
   if (absl::Status s = Flush(); !s.ok()) return s;
-  return WaitWritten(position, 0, deadline - absl::Now());
+  return WaitWritten(position, renewals, deadline - absl::Now());
+}
+
+absl::Status SessionLink::FlushAndWait(absl::Duration timeout) {
+  return FlushAndWait(timeout, /*mark=*/false);
+}
+
+absl::Status SessionLink::FlushMarkedAndWait(absl::Duration timeout) {
+  return FlushAndWait(timeout, /*mark=*/!bells_trusted());
 }
 
 absl::Status SessionLink::Renew(log::WriterState state) {
@@ -506,6 +516,10 @@ bool SessionLink::ConfirmExpiry(log::AlignedBuffer* buffer, PollResult* result,
   if (head.ok() && head->counter == peer_counter_) {
     result->status = TakeAll(/*trusted=*/false, buffer, result, on_frame);
     if (result->end != PollResult::End::kNone) return false;
+    if (result->frames == 0 && head->flushed > reader_->position()) {
+      TakeUpTo(head->flushed, /*last=*/true, buffer, result, on_frame);
+      if (result->end != PollResult::End::kNone) return false;
+    }
     if (result->frames == 0) return true;
   } else if (!head.ok()) {
     result->end = PollResult::End::kFailed;
@@ -517,6 +531,24 @@ bool SessionLink::ConfirmExpiry(log::AlignedBuffer* buffer, PollResult* result,
   observer_.OnLife(env_.clock->Now());
   ResumeRenewals();
   return false;
+}
+
+void SessionLink::TakeUpTo(uint64_t mark, bool last, log::AlignedBuffer* buffer, PollResult* result,
+                           absl::FunctionRef<absl::Status(const log::Frame&)> on_frame) {
+  const absl::Status checked = reader_->CheckAgainst(mark, buffer);
+  if (absl::IsDataLoss(checked)) {
+    result->end = PollResult::End::kCorrupt;
+    result->status = checked;
+  } else if (checked.ok()) {
+    // Seen after reopening.
+    result->status = TakeFrames(result, on_frame);
+    AfterFrames(peer_consumed_);
+  } else if (last) {
+    // It cannot be opened any more (its writer has removed it, perhaps): what was flushed nobody
+    // learns.
+    result->end = PollResult::End::kFailed;
+    result->status = checked;
+  }
 }
 
 PollResult SessionLink::Poll(bool force, log::AlignedBuffer* buffer,
@@ -537,20 +569,7 @@ PollResult SessionLink::Poll(bool force, log::AlignedBuffer* buffer,
   }
   if (result.end != PollResult::End::kNone || !have_head) return result;
   if (result.frames == 0 && flushed > reader_->position()) {
-    const absl::Status checked = reader_->CheckAgainst(flushed, buffer);
-    if (absl::IsDataLoss(checked)) {
-      result.end = PollResult::End::kCorrupt;
-      result.status = checked;
-    } else if (checked.ok()) {
-      // Seen after reopening.
-      result.status = TakeFrames(&result, on_frame);
-      AfterFrames(peer_consumed_);
-    } else if (closed || observer_.expired()) {
-      // It cannot be opened any more (its writer has removed it, perhaps), and nothing else will
-      // come: what was flushed nobody learns.
-      result.end = PollResult::End::kFailed;
-      result.status = checked;
-    }
+    TakeUpTo(flushed, closed || observer_.expired(), buffer, &result, on_frame);
     return result;
   }
   if (closed && result.frames == 0) {
@@ -568,6 +587,29 @@ PollResult SessionLink::Poll(bool force, log::AlignedBuffer* buffer,
     if (result.frames > 0) AfterFrames(peer_consumed_);
   }
   return result;
+}
+
+PollResult SessionLink::PollToEnd(log::AlignedBuffer* buffer,
+                                  absl::FunctionRef<absl::Status(const log::Frame&)> on_frame) {
+  for (;;) {
+    PollResult result = Poll(/*force=*/true, buffer, on_frame);
+    if (result.end != PollResult::End::kNone) return result;
+    if (result.frames > 0) continue;
+    // (On one host the file that is open is the file, also when its name is gone.)
+    const bool trusted = own_bell_trusted();
+    const auto head = trusted ? reader_->ReadHeadNow(buffer) : ReadHeadAnew(buffer);
+    if (!head.ok()) {
+      result.end = PollResult::End::kFailed;
+      // (Torn by the writer's death, as likely as damaged.)
+      result.status = absl::UnavailableError(head.status().message());
+      return result;
+    }
+    uint64_t mark = head->flushed;
+    if (trusted) mark = std::max(mark, own_bell_->published(own_slot_));
+    if (mark <= reader_->position()) return result;
+    TakeUpTo(mark, /*last=*/true, buffer, &result, on_frame);
+    if (result.end != PollResult::End::kNone) return result;
+  }
 }
 
 }  // namespace spoolrpc::link

@@ -100,6 +100,9 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   // Flush(), and waits until all control frames that were sent so far, and the messages that found
   // room, are flushed; for at most `timeout`.
   absl::Status FlushAndWait(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mu_);
+  // The same, and then what the peer knows of it beside the frames themselves: should they be lost,
+  // it finds that out. The doorbell has rung for them, or the mark in the head covers them.
+  absl::Status FlushMarkedAndWait(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mu_);
   // Renews the own lease: the head is written with the next flush, which this starts.
   absl::Status Renew(log::WriterState state) ABSL_LOCKS_EXCLUDED(mu_);
   // The same, and waits for it.
@@ -141,6 +144,13 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   // doorbell says that nothing came. Also reads the peer's lease when it is time.
   PollResult Poll(bool force, log::AlignedBuffer* buffer,
                   absl::FunctionRef<absl::Status(const log::Frame&)> on_frame)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // The same when the peer is known to have ended, until nothing more comes; then compares with
+  // what the peer said that it had written: the mark in its head, read anew, and the doorbell.
+  // kNone: all of it was taken. kCorrupt, kFailed: what was written last nobody learns. Renewals
+  // are to be suspended.
+  PollResult PollToEnd(log::AlignedBuffer* buffer,
+                       absl::FunctionRef<absl::Status(const log::Frame&)> on_frame)
       ABSL_LOCKS_EXCLUDED(mu_);
   // The peer's lease matters from when all that was sent before `position` has been flushed, so
   // that the peer can know that it is watched. What was counted for an earlier watch is forgotten,
@@ -192,6 +202,7 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
       ABSL_LOCKS_EXCLUDED(mu_);
   void Ring(uint64_t position);
   absl::Status CheckNames();
+  absl::Status FlushAndWait(absl::Duration timeout, bool mark) ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status WaitWritten(uint64_t position, uint64_t renewals, absl::Duration timeout);
   // Takes what the last Read() brought.
   absl::Status TakeAll(bool trusted, log::AlignedBuffer* buffer, PollResult* result,
@@ -200,6 +211,11 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   // The peer's lease seems to have expired: true if a last reading of head and log says so too.
   bool ConfirmExpiry(log::AlignedBuffer* buffer, PollResult* result,
                      absl::FunctionRef<absl::Status(const log::Frame&)> on_frame)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // The peer says that it has written up to `mark`, and the last reading found nothing at
+  // position(): reads again, and takes or judges what is there. `last`: nothing else will come.
+  void TakeUpTo(uint64_t mark, bool last, log::AlignedBuffer* buffer, PollResult* result,
+                absl::FunctionRef<absl::Status(const log::Frame&)> on_frame)
       ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status TakeFrames(PollResult* result,
                           absl::FunctionRef<absl::Status(const log::Frame&)> on_frame)

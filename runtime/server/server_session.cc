@@ -551,8 +551,8 @@ ServerSession::Start ServerSession::PrepareCall(const std::shared_ptr<ServerCall
   if (!call->method()->info().ack_before_execution) return Start::kRun;
   Acknowledge(call);
   // Flushed before the lease is checked: who does not find it after the lease has expired may send
-  // the call again.
-  if (absl::Status s = link_->FlushAndWait(absl::Nanoseconds(term_)); !s.ok()) {
+  // the call again. And marked, so that an acknowledgement that is lost is not taken for none.
+  if (absl::Status s = link_->FlushMarkedAndWait(absl::Nanoseconds(term_)); !s.ok()) {
     // Without a flushed acknowledgement the server may not run the call, and cannot tell the client
     // either: the session is over.
     End(wire::Goodbye::STEPPED_DOWN, std::string(s.message()), false);
@@ -580,7 +580,8 @@ ServerSession::Start ServerSession::CheckCall(const std::shared_ptr<ServerCall>&
     Flush();
     return Start::kAnswered;
   }
-  // The lease as it is now, after the acknowledgement: a renewal would hide that it had lapsed.
+  // The lease as it is now, after the acknowledgement. (One that had lapsed stays so, whatever was
+  // renewed since.)
   if (now - link_->last_look() > term_ / 2 || !link_->own_lease().valid(now) ||
       !host_->MayExecute(now)) {
     Doubt();

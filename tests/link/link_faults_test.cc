@@ -141,6 +141,49 @@ TEST_F(LinkFaultsTest, DamagedBytesOfALogThatIsGoneEndTheSession) {
   EXPECT_THAT(std::string(result.status.message()), HasSubstr(pair().responses));
 }
 
+TEST_F(LinkFaultsTest, LastWordsAreAllThatThePeerHadWritten) {
+  server().Send(FrameType::kReply, 1, "one");
+  server().Send(FrameType::kReply, 2, std::string(10000, '2'));
+  ASSERT_OK(server().link->Flush());
+  ASSERT_OK(server().link->Renew(log::WriterState::kOpen));
+  EXPECT_EQ(client().PollToEnd().end, PollResult::End::kNone);
+  EXPECT_EQ(MessageOf(client().frames, 1), "one");
+  EXPECT_EQ(MessageOf(client().frames, 2), std::string(10000, '2'));
+}
+
+// An acknowledgement that was lost is not one that was never given.
+TEST_F(LinkFaultsTest, LastWordsThatAreMissingBelowTheMarkAreDataLoss) {
+  server().link->SendControl(FrameType::kAck, 0, 1);
+  ASSERT_OK(server().link->Flush());
+  ASSERT_OK(server().link->Renew(log::WriterState::kOpen));
+  Damage(pair().responses, log::kHeadSize, std::string(4096, '\0'));
+  const PollResult result = client().PollToEnd();
+  EXPECT_EQ(result.end, PollResult::End::kCorrupt);
+  EXPECT_THAT(result.status, StatusIs(absl::StatusCode::kDataLoss, HasSubstr(pair().responses)));
+}
+
+// On one host the doorbell tells of every write.
+TEST_F(LinkFaultsTest, LastWordsThatWereRungForAndAreMissingAreDataLoss) {
+  const testing::ScratchDirectory scratch;
+  PairOptions options;
+  options.directory = scratch.path();
+  options.bells = true;
+  const auto pair = MakePair(options);
+  pair->server.link->SendControl(FrameType::kAck, 0, 1);
+  ASSERT_OK(pair->server.link->Flush());
+  Damage(pair->responses, log::kHeadSize, std::string(4096, '\0'));
+  const PollResult result = pair->client.PollToEnd();
+  EXPECT_EQ(result.end, PollResult::End::kCorrupt);
+  EXPECT_THAT(result.status, StatusIs(absl::StatusCode::kDataLoss, HasSubstr(pair->responses)));
+}
+
+TEST_F(LinkFaultsTest, LastWordsOfALogWhoseHeadIsTornAreNotKnown) {
+  Damage(pair().responses, 0, std::string(64, '\xff'));
+  const PollResult result = client().PollToEnd();
+  EXPECT_EQ(result.end, PollResult::End::kFailed);
+  EXPECT_THAT(result.status, HasCode(absl::StatusCode::kUnavailable));
+}
+
 TEST_F(LinkFaultsTest, WhatIsSeenAfterReopeningIsNoDataLoss) {
   server().Send(FrameType::kReply, 1, "late");
   ASSERT_OK(server().link->Flush());

@@ -42,7 +42,18 @@ struct End {
     link->EndPoll();
     return result;
   }
-  // The same, and reads the peer's head.
+  // Its peer is known to have ended.
+  PollResult PollToEnd() {
+    EXPECT_TRUE(link->TryBeginPoll());
+    EXPECT_TRUE(link->SuspendRenewals());
+    PollResult result = link->PollToEnd(&buffer, [this](const log::Frame& frame) {
+      frames.push_back({frame.type, frame.flags, frame.call, std::string(frame.payload)});
+      return absl::OkStatus();
+    });
+    link->EndPoll();
+    return result;
+  }
+  // The same as Poll(), and reads the peer's head.
   PollResult PollHead() {
     EXPECT_TRUE(link->TryBeginPoll());
     link->ReadHeadNext();

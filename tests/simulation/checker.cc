@@ -114,10 +114,8 @@ std::vector<std::string> Check(const Outcome& outcome) {
       wrong.push_back(absl::StrCat(id, " was executed, and nobody had called"));
       continue;
     }
-    // Promise 1. (A damaged acknowledgement of a server that is gone can pass for none: see
-    // README.)
-    const bool excused = call.method == Idempotency::kAckFirst && outcome.damaged;
-    if (call.method != Idempotency::kIdempotent && call.executed > 1 && !excused) {
+    // Promise 1.
+    if (call.method != Idempotency::kIdempotent && call.executed > 1) {
       wrong.push_back(absl::StrCat(id, " was executed ", call.executed, " times"));
     }
     // Promise 2: who lives is told. (That he is told in time, the world's end sees to.)
