@@ -18,9 +18,10 @@ if [[ -z $daemons ]]; then
 fi
 
 start_server 1 "$NODE1/frozen" --other_host
-# (More time than the stall takes: what is not acknowledged meanwhile must not end because of it.)
+# (More time than the stall takes: what is not acknowledged meanwhile must not end because of it. MooseFS takes minutes
+# until it has tried again what it had begun.)
 on 2 "$client_program" --spool="$NODE2/frozen" --method=CountedAppend --id=call --calls=-1 --threads=8 \
-  --microseconds=20000 --ack_timeout=120s --other_host --until="$scratch/enough" >"$scratch/results" \
+  --microseconds=20000 --ack_timeout=900s --other_host --until="$scratch/enough" >"$scratch/results" \
   2>"$scratch/client" &
 client=$!
 await "calls are answered" more_than 50
