@@ -540,6 +540,8 @@ bool StreamCall::Write(const google::protobuf::MessageLite& message, WriteOption
         seen = version();
       }
     }
+    // The server makes room for what it reads: what was kept back goes out now.
+    FlushSession();
     AwaitChange(seen);
   }
   if (!options.get_buffer_hint()) FlushSession();

@@ -329,6 +329,12 @@ bool ServerCall::Write(const google::protobuf::MessageLite& message, WriteOption
   const bool compressed = !options.get_no_compression() && Compress(&bytes);
   {
     absl::MutexLock lock(&mu_);
+    if (!HasCredit()) {
+      // The client makes room for what it reads: what was kept back goes out now.
+      mu_.Unlock();
+      session_->Flush();
+      mu_.Lock();
+    }
     while (!HasCredit() && !cancelled()) changed_.Wait(&mu_);
     if (cancelled() || overridden_) return false;
     sent_ += rpc::StreamCost(bytes.size());
@@ -385,14 +391,20 @@ void ServerCall::StartWrite(const google::protobuf::MessageLite* message, WriteO
   std::string bytes;
   const bool serialized = Serialize(*message, &bytes);
   const bool compressed = serialized && !options.get_no_compression() && Compress(&bytes);
-  absl::MutexLock lock(&mu_);
-  writing_ = true;
-  write_silent_ = false;
-  write_failed_ = !serialized;
-  write_flush_ = !options.get_buffer_hint() && !options.is_last_message();
-  write_compressed_ = compressed;
-  write_ = std::move(bytes);
-  Schedule();
+  bool waits = false;
+  {
+    absl::MutexLock lock(&mu_);
+    writing_ = true;
+    write_silent_ = false;
+    write_failed_ = !serialized;
+    write_flush_ = !options.get_buffer_hint() && !options.is_last_message();
+    write_compressed_ = compressed;
+    write_ = std::move(bytes);
+    waits = !HasCredit();
+    Schedule();
+  }
+  // The client makes room for what it reads: what was kept back goes out now.
+  if (waits) session_->Flush();
 }
 
 void ServerCall::WriteAndFinish(const google::protobuf::MessageLite* message, WriteOptions options,

@@ -82,7 +82,8 @@ class ReactorService final : public Streams::CallbackService {
         if (next_ == last_) {
           StartWriteAndFinish(&text_, WriteOptions(), absl::OkStatus());
         } else {
-          StartWrite(&text_);
+          StartWrite(&text_,
+                     text_.data().empty() ? WriteOptions() : WriteOptions().set_buffer_hint());
         }
       }
 
@@ -181,6 +182,20 @@ TEST_P(ReactorTest, ServesBlockingClients) {
   }
   EXPECT_OK(stream->Finish());
   EXPECT_TRUE(Eventually([&] { return service_.counts.done == 3; }));
+}
+
+TEST_P(ReactorTest, MessagesThatMayBeKeptBack) {
+  constexpr int kMessages = 3000;
+  Text text = Number(kMessages);
+  text.set_data(std::string(100, 'k'));
+  ClientContext context;
+  const auto reader = stub_->Expand(&context, text);
+  for (int i = 0; i < kMessages; ++i) {
+    ASSERT_TRUE(reader->Read(&text)) << reader->Finish();
+    ASSERT_EQ(text.number(), i);
+  }
+  EXPECT_FALSE(reader->Read(&text));
+  EXPECT_OK(reader->Finish());
 }
 
 TEST_P(ReactorTest, UnaryCallbacks) {

@@ -111,6 +111,41 @@ TEST_P(StreamTest, RepliesStream) {
   EXPECT_TRUE(context.acknowledged());
 }
 
+// More than the other side gives room for at once, and nothing that is not kept back before it.
+TEST_P(StreamTest, MessagesThatMayBeKeptBack) {
+  constexpr int kMessages = 3000;
+  service_.expand = [](ServerContext*, const Text* request, Writer* writer) {
+    Text text = *request;
+    for (int i = 0; i < kMessages; ++i) {
+      text.set_number(i);
+      EXPECT_TRUE(writer->Write(text, WriteOptions().set_buffer_hint()));
+    }
+    return absl::OkStatus();
+  };
+  Start();
+  Text text = Bytes(100);
+  {
+    ClientContext context;
+    const auto reader = stub_->Expand(&context, text);
+    for (int i = 0; i < kMessages; ++i) {
+      ASSERT_TRUE(reader->Read(&text)) << reader->Finish();
+      ASSERT_EQ(text.number(), i);
+    }
+    EXPECT_FALSE(reader->Read(&text));
+    EXPECT_OK(reader->Finish());
+  }
+  ClientContext context;
+  Text reply;
+  const auto writer = stub_->Collect(&context, &reply);
+  text.set_number(1);
+  for (int i = 0; i < kMessages; ++i) {
+    ASSERT_TRUE(writer->Write(text, WriteOptions().set_buffer_hint()));
+  }
+  EXPECT_TRUE(writer->WritesDone());
+  EXPECT_OK(writer->Finish());
+  EXPECT_EQ(reply.number(), kMessages);
+}
+
 TEST_P(StreamTest, BothStream) {
   Start();
   ClientContext context;

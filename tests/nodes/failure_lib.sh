@@ -13,15 +13,16 @@ fail() {
   exit 1
 }
 
-# await WHAT COMMAND...: until COMMAND succeeds, for at most a minute.
+# await WHAT COMMAND...: until COMMAND succeeds, for at most $patience seconds.
+patience=60
 await() {
   local what=$1 i
   shift
-  for ((i = 0; i < 600; i++)); do
+  for ((i = 0; i < 10 * patience; i++)); do
     if "$@"; then return; fi
     sleep 0.1
   done
-  fail "not within a minute: $what"
+  fail "not within $patience s: $what"
 }
 
 # start_server NODE SPOOL [OPTION...]: sets $server to its process when it listens.

@@ -18,8 +18,7 @@ if [[ -z $daemons ]]; then
 fi
 
 start_server 1 "$NODE1/frozen" --other_host
-# (More time than the stall takes: what is not acknowledged meanwhile must not end because of it. MooseFS takes minutes
-# until it has tried again what it had begun.)
+# (More time than the stall takes: what is not acknowledged meanwhile must not end because of it.)
 on 2 "$client_program" --spool="$NODE2/frozen" --method=CountedAppend --id=call --calls=-1 --threads=8 \
   --microseconds=20000 --ack_timeout=900s --other_host --until="$scratch/enough" >"$scratch/results" \
   2>"$scratch/client" &
@@ -35,6 +34,8 @@ sleep "$stall"
 during=$(($(results ok) - before))
 # shellcheck disable=SC2086
 kill -CONT $daemons
+# (MooseFS tries again what it had begun when two more minutes have passed: docs/filesystems.md, section 6.)
+patience=400
 await "calls go on" more_than $((before + during + 100))
 : >"$scratch/enough"
 wait "$client" || fail "the client failed: $(tail -n 3 "$scratch/client")"
