@@ -214,7 +214,7 @@ std::string MeasureInFlight(const ClientSettings& settings) {
   const Throughput throughput =
       Observe(settings.duration, settings.server, [&calls] { return calls.ended(); });
   calls.Stop();
-  return Format(throughput);
+  return absl::StrCat(Format(throughput), " made=", calls.ended());
 }
 
 template <class Api>
