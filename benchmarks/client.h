@@ -8,7 +8,7 @@
 //   rate_async     calls a second with so many in flight, with the callback stub: the end of a call
 //                  starts the next one
 //   stream         messages a second of one server stream, read by a reactor
-//   stream_reader  the same, read by the blocking reader
+//   stream_reader  the same, read by the blocking reader; --method is Download or DownloadHinted
 //   setup          the time from nothing to the first reply, of each of --calls channels, one after
 //                  another, in a process that has made calls before
 //   first_call     the time of the next call of each of --calls channels after --pause without any
@@ -232,7 +232,8 @@ std::string MeasureStreamReader(const ClientSettings& settings) {
   const auto stub = Api::Service::NewStub(Api::Connect(settings.address, false));
   const EchoMessage request = MakeMessage(settings.payload_bytes);
   typename Api::ClientContext context;
-  const auto reader = stub->Download(&context, request);
+  const auto reader = settings.method == "DownloadHinted" ? stub->DownloadHinted(&context, request)
+                                                          : stub->Download(&context, request);
   std::atomic<uint64_t> messages{0};
   std::thread thread([&] {
     EchoMessage message;

@@ -12,7 +12,7 @@
 
 ABSL_FLAG(std::string, address, "", "where the server is: a spool, or a socket's path");
 ABSL_FLAG(std::string, mode, "latency", "what to measure: benchmarks/client.h has the list");
-ABSL_FLAG(std::string, method, "Echo", "the unary method to call");
+ABSL_FLAG(std::string, method, "Echo", "the method to call");
 ABSL_FLAG(int, payload_bytes, 64, "size of the message's payload");
 ABSL_FLAG(int, calls, 10000, "calls to time; of modes about channels: how many channels");
 ABSL_FLAG(int, warmup, 1000, "calls before those");

@@ -14,7 +14,7 @@ namespace spoolrpc::benchmarks {
 struct ClientSettings {
   std::string address;  // a spool, or a socket's path
   std::string mode;     // benchmarks/client.h lists them
-  std::string method;   // the unary method that is called
+  std::string method;   // that is called
   int payload_bytes = 0;
   int warmup = 0;  // calls that do not count, in the modes that time calls
   int calls = 0;   // calls that do; in the modes about channels, how many of these

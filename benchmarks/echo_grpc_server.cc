@@ -16,8 +16,7 @@ struct GrpcApi {
   using ServerUnaryReactor = grpc::ServerUnaryReactor;
   template <class Reply>
   using ServerWriteReactor = grpc::ServerWriteReactor<Reply>;
-  template <class Request, class Reply>
-  using ServerBidiReactor = grpc::ServerBidiReactor<Request, Reply>;
+  using WriteOptions = grpc::WriteOptions;
   static grpc::Status Ok() { return grpc::Status::OK; }
 };
 

@@ -14,8 +14,7 @@ struct SpoolApi {
   using ServerUnaryReactor = spoolrpc::ServerUnaryReactor;
   template <class Reply>
   using ServerWriteReactor = spoolrpc::ServerWriteReactor<Reply>;
-  template <class Request, class Reply>
-  using ServerBidiReactor = spoolrpc::ServerBidiReactor<Request, Reply>;
+  using WriteOptions = spoolrpc::WriteOptions;
   static absl::Status Ok() { return absl::OkStatus(); }
 };
 
@@ -26,7 +25,7 @@ absl::Status Answer(const EchoMessage* request, EchoMessage* reply) {
 
 using CallbackBase = EchoService::WithCallbackMethod_CallbackEcho<
     EchoService::WithCallbackMethod_Download<
-        EchoService::WithCallbackMethod_Talk<EchoService::Service>>>;
+        EchoService::WithCallbackMethod_DownloadHinted<EchoService::Service>>>;
 
 class EchoServiceImpl final : public CallbackHandlers<SpoolApi, CallbackBase> {
   absl::Status Echo(ServerContext*, const EchoMessage* request, EchoMessage* reply) override {

@@ -1,8 +1,8 @@
 // What the contenders' echo servers have in common: handlers that do not block, and when they end.
 //
 // SpoolRPC's generated code has the shape of gRPC's, so these templates are both servers' handlers.
-// An Api has the names of one contender: Status, CallbackServerContext, ServerUnaryReactor,
-// ServerWriteReactor<Reply>, ServerBidiReactor<Request, Reply>, Ok().
+// An Api has the names of one contender: CallbackServerContext, ServerUnaryReactor,
+// ServerWriteReactor<Reply>, WriteOptions, Ok().
 #ifndef SPOOLRPC_BENCHMARKS_SERVER_H_
 #define SPOOLRPC_BENCHMARKS_SERVER_H_
 
@@ -17,43 +17,22 @@ namespace spoolrpc::benchmarks {
 template <class Api>
 class DownloadReactor final : public Api::template ServerWriteReactor<EchoMessage> {
  public:
-  explicit DownloadReactor(const EchoMessage& request) : message_(request) {
+  // `hinted`: each message may wait for the next one; but the first, with which the call begins.
+  DownloadReactor(const EchoMessage& request, bool hinted) : message_(request), hinted_(hinted) {
     this->StartWrite(&message_);
   }
 
  private:
   void OnWriteDone(bool ok) override {
-    if (ok) {
-      this->StartWrite(&message_);
-    } else {
-      this->Finish(Api::Ok());
-    }
+    if (!ok) return this->Finish(Api::Ok());
+    typename Api::WriteOptions options;
+    if (hinted_) options.set_buffer_hint();
+    this->StartWrite(&message_, options);
   }
   void OnDone() override { delete this; }
 
   const EchoMessage message_;
-};
-
-// Sends back what comes, one message at a time.
-template <class Api>
-class TalkReactor final : public Api::template ServerBidiReactor<EchoMessage, EchoMessage> {
- public:
-  TalkReactor() { this->StartRead(&message_); }
-
- private:
-  void OnReadDone(bool ok) override {
-    if (ok) {
-      this->StartWrite(&message_);
-    } else {
-      this->Finish(Api::Ok());
-    }
-  }
-  void OnWriteDone(bool ok) override {
-    if (ok) this->StartRead(&message_);
-  }
-  void OnDone() override { delete this; }
-
-  EchoMessage message_;
+  const bool hinted_;
 };
 
 // `Base` has generated callback methods for all of EchoService but Echo.
@@ -70,11 +49,11 @@ class CallbackHandlers : public Base {
   }
   typename Api::template ServerWriteReactor<EchoMessage>* Download(
       typename Api::CallbackServerContext*, const EchoMessage* request) override {
-    return new DownloadReactor<Api>(*request);
+    return new DownloadReactor<Api>(*request, /*hinted=*/false);
   }
-  typename Api::template ServerBidiReactor<EchoMessage, EchoMessage>* Talk(
-      typename Api::CallbackServerContext*) override {
-    return new TalkReactor<Api>;
+  typename Api::template ServerWriteReactor<EchoMessage>* DownloadHinted(
+      typename Api::CallbackServerContext*, const EchoMessage* request) override {
+    return new DownloadReactor<Api>(*request, /*hinted=*/true);
   }
 };
 

@@ -87,6 +87,8 @@ ROWS = [
         rate_ratio("rate64_blocking")),
     Row("rate16p_vs_grpc", "16 client processes", (">=", 5), "rate16p", rate_ratio("rate16p")),
     Row("stream_rate_vs_grpc", "one server stream, blocking reader", (">=", 10), "stream", rate_ratio("stream")),
+    Row("stream_hinted_rate_vs_grpc", "  each message may wait for the next", None, "stream_hinted",
+        rate_ratio("stream_hinted")),
     Row("stream_reactor_rate_vs_grpc", "  read by a reactor", None, "stream_reactor", rate_ratio("stream_reactor")),
     Row("echo_1mib_vs_grpc", f"echo of 1 MiB ({LARGE_METHOD_TEXT})", large(1), "echo_1mib",
         time_ratio("echo_1mib", "spool", "grpc")),

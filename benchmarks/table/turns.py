@@ -224,6 +224,7 @@ TURNS = {
     "rate64_blocking": Turn(rate("rate_blocking")),
     "rate16p": Turn({name: sixteen_processes(name) for name in ("spool", "grpc")}, 5, 3),
     "stream": Turn(rate("stream_reader")),
+    "stream_hinted": Turn(rate("stream_reader", "--method=DownloadHinted")),
     "stream_reactor": Turn(rate("stream")),
     "echo_1mib": large(1, 200, 50, LARGE_METHOD),
     "echo_64mib": large(64, 10, 3, LARGE_METHOD),
