@@ -33,10 +33,11 @@ def brief(command):
 class Program:
     """A running program. close() ends its input and waits for its end; as a context manager, at the block's end."""
 
-    def __init__(self, command, errors=None):
+    def __init__(self, command, environment=None):
+        """`environment`: variables beside this process's own."""
         self.command = command
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
-                                        text=True)
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        env={**os.environ, **(environment or {})})
 
     @property
     def pid(self):
@@ -100,15 +101,15 @@ class Program:
         return result
 
 
-def run(command, seconds=120):
+def run(command, seconds=120, environment=None):
     """Runs a program to its end; the numbers of the last line of its output."""
-    with Program(command) as program:
+    with Program(command, environment) as program:
         return program.results(seconds)
 
 
-def start_server(command, seconds=60):
+def start_server(command, seconds=60, environment=None):
     """A Program that has said that it is ready."""
-    server = Program(command)
+    server = Program(command, environment)
     try:
         server.await_ready(seconds)
     except Failed:
