@@ -143,7 +143,8 @@ void HandOver(benchmark::State& state) {
       });
     }
     absl::MutexLock lock(&mu);
-    mu.Await(absl::Condition(+[](int64_t* left) { return *left == 0; }, &left));
+    mu.Await(absl::Condition(
+        +[](int64_t* left) { return *left == 0; }, &left));
   }
   executor.Stop();
   state.SetItemsProcessed(state.iterations() * at_once);

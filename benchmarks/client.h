@@ -114,10 +114,9 @@ class CallsInFlight {
 
   void StartOne(Call* call) {
     call->context.emplace();
-    stub_->async()->CallbackEcho(&*call->context, &request_, &call->reply,
-                                 [this, call](const typename Api::Status& status) {
-                                   OnEnd(call, status);
-                                 });
+    stub_->async()->CallbackEcho(
+        &*call->context, &request_, &call->reply,
+        [this, call](const typename Api::Status& status) { OnEnd(call, status); });
   }
 
   void OnEnd(Call* call, const typename Api::Status& status) {
@@ -306,10 +305,10 @@ template <class Api>
 int ClientMain(int argc, char** argv) {
   const ClientSettings settings = ParseClientSettings(argc, argv);
   const std::pair<const char*, std::string (*)(const ClientSettings&)> modes[] = {
-      {"latency", MeasureCalls<Api>},        {"large", MeasureCalls<Api>},
-      {"rate_blocking", MeasureCalls<Api>},  {"rate_async", MeasureInFlight<Api>},
-      {"stream", MeasureStream<Api>},        {"stream_reader", MeasureStreamReader<Api>},
-      {"setup", MeasureSetup<Api>},          {"first_call", MeasureFirstCalls<Api>},
+      {"latency", MeasureCalls<Api>},       {"large", MeasureCalls<Api>},
+      {"rate_blocking", MeasureCalls<Api>}, {"rate_async", MeasureInFlight<Api>},
+      {"stream", MeasureStream<Api>},       {"stream_reader", MeasureStreamReader<Api>},
+      {"setup", MeasureSetup<Api>},         {"first_call", MeasureFirstCalls<Api>},
       {"idle", KeepIdleChannels<Api>},
   };
   for (const auto& [name, measure] : modes) {

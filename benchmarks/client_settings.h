@@ -21,7 +21,7 @@ struct ClientSettings {
   absl::Duration pause;
   int in_flight = 0;  // threads, or calls
   absl::Duration duration;
-  pid_t server = 0;        // 0: not known
+  pid_t server = 0;  // 0: not known
   bool await_start = false;
   std::string times_file;  // empty: none
 };

@@ -8,7 +8,8 @@
 //
 //   echo_floor --address DIR --mode latency    the time of round trips, one in flight; who waits
 //                                              spins, and nobody ever sleeps
-//   echo_floor --address DIR --mode asleep     the same, but who waits sleeps at once, in a futex on
+//   echo_floor --address DIR --mode asleep     the same, but who waits sleeps at once, in a futex
+//   on
 //                                              the counter's page (--pause: as for the others)
 //   echo_floor --address DIR --mode rate       calls a second, --in_flight at once; spinning
 
@@ -270,8 +271,8 @@ int Main(const ClientSettings& settings) {
   std::string line;
   Latency latency;
   if (settings.mode == "rate") {
-    line = Format(Throughput{
-        Rate(&requests, &responses, request, settings.in_flight, settings.duration), 0});
+    line = Format(
+        Throughput{Rate(&requests, &responses, request, settings.in_flight, settings.duration), 0});
   } else {
     latency = RoundTrips(&requests, &responses, request,
                          {settings.warmup, settings.calls, settings.pause, server});

@@ -23,8 +23,8 @@ absl::Status Answer(const EchoMessage* request, EchoMessage* reply) {
   return absl::OkStatus();
 }
 
-using CallbackBase = EchoService::WithCallbackMethod_CallbackEcho<
-    EchoService::WithCallbackMethod_Download<
+using CallbackBase =
+    EchoService::WithCallbackMethod_CallbackEcho<EchoService::WithCallbackMethod_Download<
         EchoService::WithCallbackMethod_DownloadHinted<EchoService::Service>>>;
 
 class EchoServiceImpl final : public CallbackHandlers<SpoolApi, CallbackBase> {

@@ -32,7 +32,8 @@ ABSL_FLAG(std::string, node1, "", "the server's mount; empty: $NODE1");
 ABSL_FLAG(std::string, node2, "", "the client's mount; empty: $NODE2");
 ABSL_FLAG(int, rounds, 5, "how often each has its turn");
 ABSL_FLAG(int, calls, 1000, "round trips of a turn");
-ABSL_FLAG(absl::Duration, duration, absl::Seconds(5), "how long to measure the rate of 64 in flight");
+ABSL_FLAG(absl::Duration, duration, absl::Seconds(5),
+          "how long to measure the rate of 64 in flight");
 ABSL_FLAG(double, max_vs_ring, 0,
           "if above 0: exit with status 3 if the median call takes more than so many ping-pongs");
 
@@ -87,9 +88,9 @@ absl::StatusOr<Rounds> Measure(const std::string& node1, const std::string& node
       auto ring_rate = RunProgram({programs[2], "--count", absl::StrCat(records), "--in-flight",
                                    absl::StrCat(kInFlight), "--reopen-us", "100000", node2, node1});
       if (!ring_rate.ok()) return ring_rate.status();
-      auto call_rate = RunProgram(
-          {programs[1], absl::StrCat("--address=", node2, "/spool"), "--mode=rate_async",
-           absl::StrCat("--in_flight=", kInFlight), absl::StrCat("--duration=", seconds, "s")});
+      auto call_rate = RunProgram({programs[1], absl::StrCat("--address=", node2, "/spool"),
+                                   "--mode=rate_async", absl::StrCat("--in_flight=", kInFlight),
+                                   absl::StrCat("--duration=", seconds, "s")});
       if (!call_rate.ok()) return call_rate.status();
       rounds.ring_rate.push_back((*ring_rate)["rate"]);
       rounds.call_rate.push_back((*call_rate)["rate"]);

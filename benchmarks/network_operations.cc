@@ -34,7 +34,8 @@
 
 ABSL_FLAG(std::string, node1, "", "the server's mount; empty: $NODE1");
 ABSL_FLAG(std::string, node2, "", "the client's mount; empty: $NODE2");
-ABSL_FLAG(std::string, transport, "auto", "as by the file system; \"network\": as on a network one");
+ABSL_FLAG(std::string, transport, "auto",
+          "as by the file system; \"network\": as on a network one");
 ABSL_FLAG(int, calls, 500, "how many with one in flight");
 ABSL_FLAG(int, in_flight, 64, "calls at once, in the second line");
 ABSL_FLAG(int, calls_each, 30, "how many each of those makes");
@@ -206,9 +207,8 @@ int Main() {
     fprintf(stderr, "network_operations: --transport is auto or network\n");
     return 64;
   }
-  const auto costs =
-      MeasureBoth(node1, node2,
-                  transport == "auto" ? spool::Transport::kAuto : spool::Transport::kNetwork);
+  const auto costs = MeasureBoth(
+      node1, node2, transport == "auto" ? spool::Transport::kAuto : spool::Transport::kNetwork);
   if (!costs.ok()) {
     fprintf(stderr, "network_operations: %s\n", costs.status().ToString().c_str());
     return 1;
@@ -218,7 +218,8 @@ int Main() {
   const double writes = costs->first.client.writes + costs->first.server.writes;
   const double limit = absl::GetFlag(FLAGS_max_writes);
   if (limit <= 0 || writes <= limit) return 0;
-  fprintf(stderr, "network_operations: %.2f flushed writes a call, more than %.2f\n", writes, limit);
+  fprintf(stderr, "network_operations: %.2f flushed writes a call, more than %.2f\n", writes,
+          limit);
   return 3;
 }
 

@@ -7,14 +7,14 @@ one that is slow now and then.
 import sys
 
 TRIES = 3
-# (The least favourable of several runs counts as what was measured.)
+# As measured on a machine of two processors that others kept busy, on ext4: 0.21, 2.7, 1.9, 1.3, 1.7, 2.2.
 BOUNDS = {
     "unary_p50_vs_grpc": ("<=", 0.4),
-    "rate64_vs_grpc": (">=", 1),
-    "rate64_blocking_vs_grpc": (">=", 1),
-    "stream_rate_vs_grpc": (">=", 0.5),
-    "echo_64mib_bytes_vs_grpc": ("<=", 2),
-    "net_ops_1": ("<=", 10),
+    "rate64_vs_grpc": (">=", 1.35),
+    "rate64_blocking_vs_grpc": (">=", 0.95),
+    "stream_rate_vs_grpc": (">=", 0.65),
+    "echo_64mib_bytes_vs_grpc": ("<=", 3.4),
+    "net_ops_1": ("<=", 4.4),
 }
 
 

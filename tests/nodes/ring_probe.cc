@@ -7,15 +7,15 @@
 // The first process works in DIRECTORY1, the second in DIRECTORY2: two mounts of one directory, or
 // the same twice. Each writes a ring of its own (256 KiB of zeros, written and flushed before it
 // gets its name): one `pwrite` and one `fdatasync` a record, and polls the other's through a
-// descriptor that it keeps open. With --in-flight above 1 so many records are under way at once, and
-// each side answers all that a look has shown by one write and one flush. MODE is how it reads: `direct` (O_DIRECT: asks the file system's
-// server each time) or `plain` (through the page cache); by default what the file system of that
-// directory needs. With --reopen-us a reader that saw nothing for U microseconds opens the file
-// again.
+// descriptor that it keeps open. With --in-flight above 1 so many records are under way at once,
+// and each side answers all that a look has shown by one write and one flush. MODE is how it reads:
+// `direct` (O_DIRECT: asks the file system's server each time) or `plain` (through the page cache);
+// by default what the file system of that directory needs. With --reopen-us a reader that saw
+// nothing for U microseconds opens the file again.
 //
-// Prints one line of key=value pairs, times in microseconds, `rate` records a second. `torn` counts readings that found a
-// record's number in place but its bytes not yet. Exit status 2: a record did not arrive within 60
-// s.
+// Prints one line of key=value pairs, times in microseconds, `rate` records a second. `torn` counts
+// readings that found a record's number in place but its bytes not yet. Exit status 2: a record did
+// not arrive within 60 s.
 
 #include <dirent.h>
 #include <fcntl.h>
