@@ -2,19 +2,26 @@
 //
 // Two processes. Each writes a ring of its own, made of written zeros: frames of a header, an XXH3
 // checksum and a protobuf message, by pwrite. A counter in a mapped page says how far the ring is
-// written; the other side spins on it and reads what is new by pread. No names, leases, calls,
-// deadlines or statuses, no sleep, no other thread: nothing that carries messages through files can
-// be much faster, so this is what the distance of a whole RPC is measured from.
+// written; the other side waits for it to move and reads what is new by pread. No names, leases,
+// calls, deadlines or statuses, no other thread: nothing that carries messages through files can be
+// much faster, so this is what the distance of a whole RPC is measured from.
 //
-//   echo_floor --directory DIR [--depth 1]    prints the time of round trips, one in flight
-//   echo_floor --directory DIR --depth 64     prints calls a second, so many in flight
+//   echo_floor --address DIR --mode latency    the time of round trips, one in flight; who waits
+//                                              spins, and nobody ever sleeps
+//   echo_floor --address DIR --mode asleep     the same, but who waits sleeps at once, in a futex
+//   on
+//                                              the counter's page (--pause: as for the others)
+//   echo_floor --address DIR --mode rate       calls a second, --in_flight at once; spinning
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -23,25 +30,15 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <cstdio>
 #include <string>
 
-#include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
-#include "absl/flags/usage.h"
 #include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "benchmarks/contender.h"
+#include "benchmarks/client_settings.h"
+#include "benchmarks/die.h"
+#include "benchmarks/echo.pb.h"
 #include "benchmarks/measure.h"
-
-ABSL_FLAG(std::string, directory, "", "where the two rings and the counters go");
-ABSL_FLAG(int, depth, 1, "messages in flight");
-// The others' flags, defined in contender.cc.
-ABSL_DECLARE_FLAG(int, calls);
-ABSL_DECLARE_FLAG(int, warmup);
-ABSL_DECLARE_FLAG(absl::Duration, duration);
-ABSL_DECLARE_FLAG(int, payload_bytes);
 
 namespace spoolrpc::benchmarks {
 namespace {
@@ -55,12 +52,23 @@ struct FrameHeader {
   uint64_t checksum;
 };
 
-// Shared by both processes; each counter alone on its cache line, written by one side.
+// Says how far a ring is written. Alone on its cache line, changed by one side.
+struct alignas(128) Counter {
+  std::atomic<uint64_t> written{0};
+  std::atomic<uint32_t> rung{0};  // where the other side sleeps
+};
+
+// Shared by both processes.
 struct Counters {
-  alignas(128) std::atomic<uint64_t> requests{0};
-  alignas(128) std::atomic<uint64_t> responses{0};
+  Counter requests;
+  Counter responses;
   alignas(128) std::atomic<bool> stop{false};
 };
+
+void Ring(Counter* counter) {
+  counter->rung.fetch_add(1, std::memory_order_release);
+  syscall(SYS_futex, &counter->rung, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+}
 
 void Pause() {
 #if defined(__x86_64__)
@@ -82,7 +90,8 @@ int MakeFile(const std::string& path, uint64_t size) {
 
 class Writer {
  public:
-  Writer(int fd, std::atomic<uint64_t>* written) : fd_(fd), written_(written) {}
+  // `rings`: the other side sleeps while it waits.
+  Writer(int fd, Counter* counter, bool rings) : fd_(fd), counter_(counter), rings_(rings) {}
 
   void Add(uint64_t number, const EchoMessage& message) {
     const size_t length = message.ByteSizeLong();
@@ -106,23 +115,36 @@ class Writer {
       position_ += count;
     }
     batch_.clear();
-    written_->store(position_, std::memory_order_release);
+    counter_->written.store(position_, std::memory_order_release);
+    if (rings_) Ring(counter_);
   }
 
  private:
   const int fd_;
-  std::atomic<uint64_t>* const written_;
+  Counter* const counter_;
+  const bool rings_;
   uint64_t position_ = 0;
   std::string batch_;
 };
 
 class Reader {
  public:
-  Reader(int fd, const std::atomic<uint64_t>* written) : fd_(fd), written_(written) {}
+  Reader(int fd, Counter* counter, bool sleeps) : fd_(fd), counter_(counter), sleeps_(sleeps) {}
+
+  // Waits a little, or until the other side has written or rung.
+  void Wait() {
+    if (!sleeps_) return Pause();
+    const uint32_t seen = counter_->rung.load(std::memory_order_acquire);
+    if (seen != seen_) {
+      seen_ = seen;  // (somebody has rung since the last look: look again)
+      return;
+    }
+    syscall(SYS_futex, &counter_->rung, FUTEX_WAIT, seen, nullptr, nullptr, 0);
+  }
 
   // Gives what is new to `take(number, message)`; returns how many messages that was.
   int Drain(absl::FunctionRef<void(uint64_t, const EchoMessage&)> take) {
-    const uint64_t end = written_->load(std::memory_order_acquire);
+    const uint64_t end = counter_->written.load(std::memory_order_acquire);
     if (end == position_) return 0;
     bytes_.resize(std::max<size_t>(bytes_.size(), end - position_));
     size_t got = 0;
@@ -152,7 +174,9 @@ class Reader {
 
  private:
   const int fd_;
-  const std::atomic<uint64_t>* const written_;
+  Counter* const counter_;
+  const bool sleeps_;
+  uint32_t seen_ = 0;
   uint64_t position_ = 0;
   std::string bytes_;
   EchoMessage message_;
@@ -168,17 +192,17 @@ void Serve(Reader* requests, Writer* responses, const std::atomic<bool>& stop) {
     if (served > 0) {
       responses->Flush();
     } else {
-      Pause();
+      requests->Wait();
     }
   }
 }
 
-// Keeps `depth` messages in flight; returns replies a second over `duration`.
-double Rate(Writer* requests, Reader* responses, const EchoMessage& request, int depth,
+// Keeps `in_flight` messages in flight; returns replies a second over `duration`.
+double Rate(Writer* requests, Reader* responses, const EchoMessage& request, int in_flight,
             absl::Duration duration) {
   uint64_t sent = 0;
   uint64_t replies = 0;
-  for (; sent < static_cast<uint64_t>(depth); ++sent) requests->Add(sent, request);
+  for (; sent < static_cast<uint64_t>(in_flight); ++sent) requests->Add(sent, request);
   requests->Flush();
   const auto began = std::chrono::steady_clock::now();
   const auto end = began + absl::ToChronoNanoseconds(duration);
@@ -194,17 +218,30 @@ double Rate(Writer* requests, Reader* responses, const EchoMessage& request, int
       requests->Flush();
       now = std::chrono::steady_clock::now();
     } else {
-      Pause();
+      responses->Wait();
     }
   }
   return replies / std::chrono::duration<double>(now - began).count();
 }
 
-int Main() {
-  const std::string directory = absl::GetFlag(FLAGS_directory);
-  const std::string paths[] = {absl::StrCat(directory, "/floor_requests"),
-                               absl::StrCat(directory, "/floor_responses"),
-                               absl::StrCat(directory, "/floor_counters")};
+Latency RoundTrips(Writer* requests, Reader* responses, const EchoMessage& request,
+                   const LatencyPlan& plan) {
+  uint64_t number = 0;
+  return MeasureLatency(plan, [&] {
+    requests->Add(++number, request);
+    requests->Flush();
+    const auto check = [&](uint64_t got, const EchoMessage& reply) {
+      if (got != number || reply.payload() != request.payload()) Die("a wrong reply");
+    };
+    while (responses->Drain(check) == 0) responses->Wait();
+  });
+}
+
+int Main(const ClientSettings& settings) {
+  const bool sleeps = settings.mode == "asleep";
+  const std::string paths[] = {absl::StrCat(settings.address, "/floor_requests"),
+                               absl::StrCat(settings.address, "/floor_responses"),
+                               absl::StrCat(settings.address, "/floor_counters")};
   const int request_fd = MakeFile(paths[0], kRingBytes);
   const int response_fd = MakeFile(paths[1], kRingBytes);
   const int counters_fd = MakeFile(paths[2], sizeof(Counters));
@@ -221,34 +258,32 @@ int Main() {
     // It spins: it must not outlive its client.
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(1);
-    Reader requests(request_fd, &counters->requests);
-    Writer responses(response_fd, &counters->responses);
+    Reader requests(request_fd, &counters->requests, sleeps);
+    Writer responses(response_fd, &counters->responses, sleeps);
     Serve(&requests, &responses, counters->stop);
     _exit(0);
   }
 
-  Writer requests(request_fd, &counters->requests);
-  Reader responses(response_fd, &counters->responses);
+  Writer requests(request_fd, &counters->requests, sleeps);
+  Reader responses(response_fd, &counters->responses, sleeps);
   EchoMessage request;
-  request.set_payload(std::string(absl::GetFlag(FLAGS_payload_bytes), 'x'));
+  request.set_payload(std::string(settings.payload_bytes, 'x'));
   std::string line;
-  if (const int depth = absl::GetFlag(FLAGS_depth); depth > 1) {
-    line = FormatRate(Rate(&requests, &responses, request, depth, absl::GetFlag(FLAGS_duration)));
+  Latency latency;
+  if (settings.mode == "rate") {
+    line = Format(
+        Throughput{Rate(&requests, &responses, request, settings.in_flight, settings.duration), 0});
   } else {
-    uint64_t number = 0;
-    line = Format(MeasureLatency(absl::GetFlag(FLAGS_warmup), absl::GetFlag(FLAGS_calls), [&] {
-      requests.Add(++number, request);
-      requests.Flush();
-      const auto check = [&](uint64_t got, const EchoMessage& reply) {
-        if (got != number || reply.payload() != request.payload()) Die("a wrong reply");
-      };
-      while (responses.Drain(check) == 0) Pause();
-    }));
+    latency = RoundTrips(&requests, &responses, request,
+                         {settings.warmup, settings.calls, settings.pause, server});
+    line = Format(latency);
   }
   counters->stop.store(true);
+  Ring(&counters->requests);
   int status = 0;
   if (waitpid(server, &status, 0) != server || status != 0) Die("the floor's server failed");
-  printf("%s\n", line.c_str());
+  if (!settings.times_file.empty()) WriteTimes(settings.times_file, latency.times_us);
+  PrintResults(line);
   return 0;
 }
 
@@ -256,7 +291,5 @@ int Main() {
 }  // namespace spoolrpc::benchmarks
 
 int main(int argc, char** argv) {
-  absl::SetProgramUsageMessage("Measures a bare echo over two logs of one host.");
-  absl::ParseCommandLine(argc, argv);
-  return spoolrpc::benchmarks::Main();
+  return spoolrpc::benchmarks::Main(spoolrpc::benchmarks::ParseClientSettings(argc, argv));
 }

@@ -134,6 +134,32 @@ void WriteAndRead(benchmark::State& state) {
 }
 BENCHMARK(WriteAndRead)->Args({64, 1})->Args({64, 64})->Args({1024, 1})->Args({16384, 1});
 
+// Reads what was written before: following a log that another writes, without the waiting.
+void Tail(benchmark::State& state) {
+  Log log;
+  const int64_t frames = state.range(1);
+  for (auto _ : state) {
+    state.PauseTiming();
+    for (int64_t i = 0; i < frames; ++i) {
+      if (!log.Add(state.range(0), i)) {
+        state.SkipWithError("no room");
+        return;
+      }
+    }
+    const bool written = log.Write();
+    state.ResumeTiming();
+    if (!written || !log.Read(frames)) {
+      state.SkipWithError("not written and read");
+      return;
+    }
+    state.PauseTiming();
+    log.writer->OnConsumed(log.reader->position());
+    state.ResumeTiming();
+  }
+  state.SetItemsProcessed(state.iterations() * frames);
+}
+BENCHMARK(Tail)->Args({64, 1})->Args({64, 512})->Args({1024, 64})->Args({16384, 4});
+
 // A look at a log in which nothing new is: what each poll costs.
 void ReadNothing(benchmark::State& state) {
   Log log;

@@ -2,10 +2,13 @@
 // what a call costs, to oneself and to everybody else who uses it.
 //
 //   tests/nodes/gluster.sh bazel-bin/benchmarks/network_operations
+//   bazel-bin/benchmarks/network_operations --transport=network --node1=DIR --node2=DIR
 //
 // $NODE1 and $NODE2 are the mounts: the server works in one, the channel in the other; each counts
 // its own system calls on files (docs/metrics.md). Prints a line for one call in flight and one for
-// many. Default options, but for counting.
+// many, and then `ops_1=... polls_1=... ops_64=... polls_64=...`: what both sides asked of the file
+// system for a call, whatever for (leases, acknowledgements, consumption), and apart from that the
+// readings by which each looks whether the other has written. Default options, but for counting.
 
 #include <stdint.h>
 #include <stdio.h>
@@ -14,6 +17,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/flags/flag.h"
@@ -30,6 +34,8 @@
 
 ABSL_FLAG(std::string, node1, "", "the server's mount; empty: $NODE1");
 ABSL_FLAG(std::string, node2, "", "the client's mount; empty: $NODE2");
+ABSL_FLAG(std::string, transport, "auto",
+          "as by the file system; \"network\": as on a network one");
 ABSL_FLAG(int, calls, 500, "how many with one in flight");
 ABSL_FLAG(int, in_flight, 64, "calls at once, in the second line");
 ABSL_FLAG(int, calls_each, 30, "how many each of those makes");
@@ -54,6 +60,14 @@ struct Operations {
   double flushes = 0;
   double reads = 0;
   double others = 0;
+
+  // All but looks at the other side's log.
+  double changes() const { return writes + flushes + others; }
+};
+
+struct Cost {
+  Operations client;
+  Operations server;
 };
 
 Operations Between(const metrics::FileOperationCounts& before,
@@ -86,8 +100,10 @@ std::string Format(const Operations& operations) {
 
 class Measurement {
  public:
-  absl::Status Start(const std::string& node1, const std::string& node2) {
+  absl::Status Start(const std::string& node1, const std::string& node2,
+                     spool::Transport transport) {
     ServerBuilder builder;
+    builder.set_transport(transport);
     builder.AddSpool(absl::StrCat(node1, "/operations"));
     builder.RegisterService(&service_);
     builder.set_log_level(LogLevel::kWarning);
@@ -97,14 +113,15 @@ class Measurement {
     server_ = *std::move(server);
     ChannelOptions options;
     options.metrics = &of_client_;
+    options.transport = transport;
     auto channel = CreateChannel(absl::StrCat(node2, "/operations"), options);
     if (!channel.ok()) return channel.status();
     stub_ = EchoService::NewStub(*channel);
     return Call(50);  // (until the session is there and both poll)
   }
 
-  // Prints what `threads` times `each` calls cost; the flushed writes of one.
-  absl::StatusOr<double> Measure(int threads, int each) {
+  // Prints what `threads` times `each` calls cost; what one did.
+  absl::StatusOr<Cost> Measure(int threads, int each) {
     const auto client_before = of_client_.FileOperations();
     const auto server_before = of_server_.FileOperations();
     const absl::Time begin = absl::Now();
@@ -124,8 +141,7 @@ class Measurement {
     absl::PrintF("%d in flight, %.2f ms a call: client %s; server %s\n", threads,
                  absl::ToDoubleMilliseconds(took) / each, Format(client), Format(server));
     fflush(stdout);
-    // (Who writes with O_DSYNC does not flush.)
-    return client.writes + server.writes;
+    return Cost{client, server};
   }
 
  private:
@@ -150,15 +166,25 @@ class Measurement {
   std::unique_ptr<EchoService::Stub> stub_;
 };
 
-// The flushed writes of a call with one in flight.
-absl::StatusOr<double> MeasureBoth(const std::string& node1, const std::string& node2) {
+// What a call costs with one in flight, and with many.
+absl::StatusOr<std::pair<Cost, Cost>> MeasureBoth(const std::string& node1,
+                                                  const std::string& node2,
+                                                  spool::Transport transport) {
   Measurement measurement;
-  if (absl::Status status = measurement.Start(node1, node2); !status.ok()) return status;
+  absl::Status status = measurement.Start(node1, node2, transport);
+  if (!status.ok()) return status;
   const auto one = measurement.Measure(1, absl::GetFlag(FLAGS_calls));
-  if (!one.ok()) return one;
+  if (!one.ok()) return one.status();
   const auto many =
       measurement.Measure(absl::GetFlag(FLAGS_in_flight), absl::GetFlag(FLAGS_calls_each));
-  return many.ok() ? one : many;
+  if (!many.ok()) return many.status();
+  return std::make_pair(*one, *many);
+}
+
+std::string Summary(const Cost& cost, int in_flight) {
+  return absl::StrFormat("ops_%d=%.3f polls_%d=%.3f", in_flight,
+                         cost.client.changes() + cost.server.changes(), in_flight,
+                         cost.client.reads + cost.server.reads);
 }
 
 std::string Node(const std::string& flag, const char* variable) {
@@ -176,14 +202,23 @@ int Main() {
             "by tests/nodes/gluster.sh or tests/nodes/nfs.sh\n");
     return 64;
   }
-  const absl::StatusOr<double> writes = MeasureBoth(node1, node2);
-  if (!writes.ok()) {
-    fprintf(stderr, "network_operations: %s\n", writes.status().ToString().c_str());
+  const std::string transport = absl::GetFlag(FLAGS_transport);
+  if (transport != "auto" && transport != "network") {
+    fprintf(stderr, "network_operations: --transport is auto or network\n");
+    return 64;
+  }
+  const auto costs = MeasureBoth(
+      node1, node2, transport == "auto" ? spool::Transport::kAuto : spool::Transport::kNetwork);
+  if (!costs.ok()) {
+    fprintf(stderr, "network_operations: %s\n", costs.status().ToString().c_str());
     return 1;
   }
+  absl::PrintF("%s %s\n", Summary(costs->first, 1), Summary(costs->second, 64));
+  // (Who writes with O_DSYNC does not flush.)
+  const double writes = costs->first.client.writes + costs->first.server.writes;
   const double limit = absl::GetFlag(FLAGS_max_writes);
-  if (limit <= 0 || *writes <= limit) return 0;
-  fprintf(stderr, "network_operations: %.2f flushed writes a call, more than %.2f\n", *writes,
+  if (limit <= 0 || writes <= limit) return 0;
+  fprintf(stderr, "network_operations: %.2f flushed writes a call, more than %.2f\n", writes,
           limit);
   return 3;
 }

@@ -1,45 +1,39 @@
 #!/bin/bash
-# Builds the benchmarks optimised and runs the first one: unary calls beside gRPC and the floor (docs/performance.md).
+# Builds the benchmarks optimised and measures SpoolRPC beside gRPC and the floor (docs/performance.md has the table of
+# keys). Prints a table for each file system and then one JSON object a line for each: the last line is that of /tmp.
 #
-#   tools/bench.sh [--quick] [FLAG...]   FLAGs go to benchmarks/unary_benchmark (--help lists them). The last line is
-#                                        the JSON object of the last directory: /tmp's, after that of /dev/shm
-#   tools/bench.sh --check               fails if the median call takes more than 0.4 of gRPC's time, on either of
-#                                        the two file systems. Machines are noisy: of three quick runs (each a median
-#                                        over 5 interleaved rounds) the best counts
+#   tools/bench.sh [--quick] [--only KEY,...] [--directories DIR,...] [--plot FILE.svg] [--network]
+#     --quick         some two minutes for each file system instead of some ten
+#     --only          measures only what these rows of the table need
+#     --directories   where to measure, each in a new directory below; default: /dev/shm,/tmp
+#     --plot          draws how the times of unary calls are distributed
+#     --network       also the rows between two clients of GlusterFS and of NFS: as root, some minutes more
+#   tools/bench.sh --check [--directories DIR]
+#                     the guard against getting slower (benchmarks/table/guard.py has its bounds), on one file system,
+#                     /tmp's by default: of three quick runs the best counts; fails with status 3
 #   tools/bench.sh --nodes HARNESS [OPTION...]
-#                                        calls between two mounts beside the bare ping-pong over two logs there:
-#                                        HARNESS is gluster.sh, nfs.sh, ... of tests/nodes, OPTIONs are its own
+#                     calls between two mounts beside the bare ping-pong over two logs there: HARNESS is gluster.sh,
+#                     nfs.sh, ... of tests/nodes, OPTIONs are its own
+#   tools/bench.sh --parts [OPTION...]
+#                     the parts of a call alone: Google Benchmark's programs, whose options these are
+#
+# Exit status 1: something could not be measured, and its key is null.
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/.."
 # shellcheck source=tools/lib.sh
 . tools/lib.sh
 
-limit=0.4 tries=3
-
 options=(--config=opt --noshow_progress --ui_event_filters=-info --symlink_prefix=/)
 build() {
-  run_bazel build "${options[@]}" -- "$1"
+  run_bazel build "${options[@]}" -- "$@"
 }
 directory_of_programs() {
-  run_bazel info "${options[@]}" bazel-bin 2>/dev/null
+  echo "$(run_bazel info "${options[@]}" bazel-bin 2>/dev/null)/benchmarks"
 }
 
 case ${1:-} in
   --help)
     awk 'NR > 1 { if (!/^#/) exit; sub(/^# ?/, ""); print }' "$0"
-    ;;
-  --check)
-    tools/setup.sh --dev
-    build //benchmarks:unary_benchmark
-    program=$(directory_of_programs)/benchmarks/unary_benchmark
-    for ((try = 1; try <= tries; try++)); do
-      status=0
-      "$program" --quick --max_vs_grpc="$limit" || status=$?
-      ((status)) || exit 0
-      ((status == 3)) || exit "$status"
-      echo "tools/bench.sh: try $try of $tries: the median call takes more than $limit of gRPC's time" >&2
-    done
-    exit 1
     ;;
   --nodes)
     (($# > 1)) || {
@@ -48,11 +42,22 @@ case ${1:-} in
     }
     tools/setup.sh --dev
     build //benchmarks:network_echo
-    exec "tests/nodes/$2" "${@:3}" -- "$(directory_of_programs)/benchmarks/network_echo"
+    exec "tests/nodes/$2" "${@:3}" -- "$(directory_of_programs)/network_echo"
+    ;;
+  --parts)
+    tools/setup.sh --dev
+    build //benchmarks:log_benchmark //benchmarks:call_benchmark
+    programs=$(directory_of_programs)
+    "$programs/log_benchmark" "${@:2}"
+    "$programs/call_benchmark" "${@:2}"
     ;;
   *)
     tools/setup.sh --dev
-    build //benchmarks:unary_benchmark
-    exec "$(directory_of_programs)/benchmarks/unary_benchmark" "$@"
+    targets=(//benchmarks:table)
+    for word in "$@"; do
+      if [[ $word == --network ]]; then targets+=(//benchmarks:network_echo); fi
+    done
+    build "${targets[@]}"
+    exec benchmarks/table/bench.py --programs="$(directory_of_programs)" "$@"
     ;;
 esac

@@ -36,6 +36,7 @@ dev_packages=(
   protobuf-compiler-grpc
   python3
   spin
+  strace
   # Sanitizers: the compiler, their runtimes, and llvm-symbolizer, which suppressions by name need.
   clang-14
   libclang-rt-14-dev

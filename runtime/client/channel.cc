@@ -12,6 +12,7 @@
 #include "spoolrpc/client/retrying_call.h"
 #include "spoolrpc/client/session_pool.h"
 #include "spoolrpc/client/stream_call.h"
+#include "spoolrpc/exec/lock_checks.h"
 #include "spoolrpc/exec/thread_pool.h"
 #include "spoolrpc/exec/timer_queue.h"
 #include "spoolrpc/metrics/call_counter.h"
@@ -429,6 +430,7 @@ absl::Status Channel::UnaryOnce(const MethodInfo& method, ClientContext* context
 
 absl::StatusOr<std::shared_ptr<Channel>> CreateChannel(absl::string_view address,
                                                        const ChannelOptions& options) {
+  exec::LeaveLocksUnchecked();
   auto path = spool::ResolveAddress(address);
   if (!path.ok()) return path.status();
   if (options.log_capacity < log::kMinCapacity || options.log_capacity > log::kMaxCapacity ||

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "spoolrpc/exec/lock_checks.h"
 #include "spoolrpc/log/format.h"
 #include "spoolrpc/metrics/registry.h"
 #include "spoolrpc/metrics/textfile_writer.h"
@@ -188,6 +189,7 @@ absl::StatusOr<metrics::Registry*> ServerBuilder::StartMetrics(
 }
 
 absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
+  exec::LeaveLocksUnchecked();
   if (services_.empty()) {
     return absl::InvalidArgumentError("ServerBuilder: no service; call RegisterService() first");
   }

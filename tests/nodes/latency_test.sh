@@ -15,7 +15,7 @@ within_limit() {
   local try status
   for ((try = 1; try <= tries; try++)); do
     status=0
-    "$program" --node1="$1" --node2="$2" --rounds=3 --calls=500 --max_vs_ring="$limit" || status=$?
+    "$program" --node1="$1" --node2="$2" --rounds=3 --calls=500 --duration=0 --max_vs_ring="$limit" || status=$?
     ((status)) || return 0
     ((status == 3)) || return "$status"
     echo "latency_test.sh: try $try of $tries: over $limit times the bare ping-pong" >&2

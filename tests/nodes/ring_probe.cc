@@ -1,19 +1,21 @@
 // Measures the floor of a call between two mounts of one file system: a ping-pong of small records
 // over two rings, without any protocol. What SpoolRPC's calls cost is told as a multiple of this.
 //
-//   ring_probe [--count N] [--reopen-us U] [--read1 MODE] [--read2 MODE] DIRECTORY1 DIRECTORY2
+//   ring_probe [--count N] [--in-flight N] [--reopen-us U] [--read1 MODE] [--read2 MODE] DIRECTORY1
+//              DIRECTORY2
 //
 // The first process works in DIRECTORY1, the second in DIRECTORY2: two mounts of one directory, or
 // the same twice. Each writes a ring of its own (256 KiB of zeros, written and flushed before it
 // gets its name): one `pwrite` and one `fdatasync` a record, and polls the other's through a
-// descriptor that it keeps open. MODE is how it reads: `direct` (O_DIRECT: asks the file system's
-// server each time) or `plain` (through the page cache); by default what the file system of that
-// directory needs. With --reopen-us a reader that saw nothing for U microseconds opens the file
-// again.
+// descriptor that it keeps open. With --in-flight above 1 so many records are under way at once,
+// and each side answers all that a look has shown by one write and one flush. MODE is how it reads:
+// `direct` (O_DIRECT: asks the file system's server each time) or `plain` (through the page cache);
+// by default what the file system of that directory needs. With --reopen-us a reader that saw
+// nothing for U microseconds opens the file again.
 //
-// Prints one line of key=value pairs, times in microseconds. `torn` counts readings that found a
-// record's number in place but its bytes not yet. Exit status 2: a record did not arrive within 60
-// s.
+// Prints one line of key=value pairs, times in microseconds, `rate` records a second. `torn` counts
+// readings that found a record's number in place but its bytes not yet. Exit status 2: a record did
+// not arrive within 60 s.
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -41,6 +43,7 @@ constexpr size_t kRingBytes = 256 * 1024;
 constexpr size_t kPageBytes = 4096;
 constexpr size_t kRecordBytes = 480;
 constexpr uint64_t kRecordsPerLap = kRingBytes / kRecordBytes;
+constexpr size_t kBufferBytes = 64 * 1024;
 constexpr std::chrono::seconds kStuck(60);
 
 using Clock = std::chrono::steady_clock;
@@ -93,15 +96,24 @@ class Writer {
     unlink(touch.c_str());
   }
 
-  void Put(uint64_t sequence) {
-    const Record record = MakeRecord(sequence);
-    if (pwrite(fd_, &record, sizeof record, OffsetOf(sequence)) != ssize_t{sizeof record})
-      Die("write record");
+  // Writes the records first..last: at the ring's end by two writes.
+  void Put(uint64_t first, uint64_t last) {
+    while (first <= last) {
+      batch_.clear();
+      const off_t offset = OffsetOf(first);
+      do {
+        batch_.push_back(MakeRecord(first++));
+      } while (first <= last && OffsetOf(first) != 0);
+      const size_t length = batch_.size() * sizeof(Record);
+      if (pwrite(fd_, batch_.data(), length, offset) != static_cast<ssize_t>(length))
+        Die("write record");
+    }
     if (fdatasync(fd_) != 0) Die("fdatasync");
   }
 
  private:
   int fd_;
+  std::vector<Record> batch_;
 };
 
 // The other's ring.
@@ -112,7 +124,7 @@ class Reader {
       : path_(directory + "/" + name),
         flags_(O_RDONLY | (direct ? O_DIRECT : 0)),
         reopen_after_(reopen_after) {
-    buffer_ = static_cast<char*>(std::aligned_alloc(kPageBytes, 2 * kPageBytes));
+    buffer_ = static_cast<char*>(std::aligned_alloc(kPageBytes, kBufferBytes));
     const Clock::time_point start = Clock::now();
     while (true) {
       // Opening the directory anew is what makes a network file system look for new names.
@@ -124,23 +136,33 @@ class Reader {
     }
   }
 
-  // Polls until record `sequence` is there, whole. The last record of the other side may lie across
-  // two pages.
-  void Await(uint64_t sequence) {
+  // Polls until record `sequence` is there, whole; the number of the last one that is there behind
+  // it without a gap, but none from `end` on. The last record of the other side may lie across two
+  // pages.
+  uint64_t Await(uint64_t sequence, uint64_t end) {
     const off_t page = OffsetOf(sequence) & ~off_t{kPageBytes - 1};
     const size_t in_page = OffsetOf(sequence) - page;
-    const Record expected = MakeRecord(sequence);
+    // (As much as the records take that may be there; the ring is made of pages.)
+    const uint64_t most = std::min(end - sequence, kRecordsPerLap - sequence % kRecordsPerLap);
+    const size_t wanted = std::min<size_t>(
+        (in_page + most * kRecordBytes + kPageBytes - 1) & ~(kPageBytes - 1), kBufferBytes);
     const Clock::time_point start = Clock::now();
     Clock::time_point opened = start;
     while (true) {
-      const ssize_t got = pread(fd_, buffer_, 2 * kPageBytes, page);
+      const ssize_t got = pread(fd_, buffer_, wanted, page);
       ++polls;
-      if (got >= static_cast<ssize_t>(in_page + kRecordBytes)) {
+      uint64_t next = sequence;
+      for (size_t at = in_page; next < sequence + most; at += kRecordBytes, ++next) {
+        if (got < static_cast<ssize_t>(at + kRecordBytes)) break;
+        const Record expected = MakeRecord(next);
         Record found;
-        std::memcpy(&found, buffer_ + in_page, sizeof found);
-        if (std::memcmp(&found, &expected, sizeof found) == 0) return;
-        if (found.sequence == sequence) ++torn;
+        std::memcpy(&found, buffer_ + at, sizeof found);
+        if (std::memcmp(&found, &expected, sizeof found) != 0) {
+          if (found.sequence == next) ++torn;
+          break;
+        }
       }
+      if (next > sequence) return next - 1;
       const Clock::time_point now = Clock::now();
       if (reopen_after_.count() != 0 && now - opened > reopen_after_) {
         close(fd_);
@@ -187,13 +209,14 @@ double Quantile(std::vector<double> values, double part) {
 [[noreturn]] void Usage() {
   std::fprintf(
       stderr,
-      "usage: ring_probe [--count N] [--reopen-us U] [--read1 direct|plain] [--read2 direct|plain] "
-      "DIRECTORY1 DIRECTORY2\n");
+      "usage: ring_probe [--count N] [--in-flight N] [--reopen-us U] [--read1 direct|plain] "
+      "[--read2 direct|plain] DIRECTORY1 DIRECTORY2\n");
   std::exit(64);
 }
 
 struct Options {
   uint64_t count = 2000;
+  uint64_t in_flight = 1;
   Clock::duration reopen_after{0};
   std::string directory[2];
   bool direct[2];
@@ -217,6 +240,8 @@ Options Parse(int argc, char** argv) {
     if (++i == argc) Usage();
     if (word == "--count") {
       options.count = std::strtoull(argv[i], nullptr, 10);
+    } else if (word == "--in-flight") {
+      options.in_flight = std::strtoull(argv[i], nullptr, 10);
     } else if (word == "--reopen-us") {
       options.reopen_after = std::chrono::microseconds(std::strtoll(argv[i], nullptr, 10));
     } else if (word == "--read1") {
@@ -227,7 +252,11 @@ Options Parse(int argc, char** argv) {
       Usage();
     }
   }
-  if (directories.size() != 2 || options.count == 0) Usage();
+  // (Half a lap: a record must not be written over before it was read.)
+  if (directories.size() != 2 || options.count == 0 || options.in_flight == 0 ||
+      options.in_flight > kRecordsPerLap / 2) {
+    Usage();
+  }
   for (int side = 0; side < 2; ++side) {
     options.directory[side] = directories[side];
     options.direct[side] =
@@ -239,9 +268,10 @@ Options Parse(int argc, char** argv) {
 [[noreturn]] void Answer(const Options& options, const std::string& tag) {
   Writer responses(options.directory[1], tag + ".responses");
   Reader requests(options.directory[1], tag + ".requests", options.direct[1], options.reopen_after);
-  for (uint64_t sequence = 1; sequence <= options.count; ++sequence) {
-    requests.Await(sequence);
-    responses.Put(sequence);
+  for (uint64_t next = 1; next <= options.count;) {
+    const uint64_t last = requests.Await(next, options.count + 1);
+    responses.Put(next, last);
+    next = last + 1;
   }
   std::_Exit(0);
 }
@@ -259,12 +289,19 @@ int main(int argc, char** argv) {
   Reader responses(options.directory[0], tag + ".responses", options.direct[0],
                    options.reopen_after);
   std::vector<double> times;
-  for (uint64_t sequence = 1; sequence <= options.count; ++sequence) {
-    const Clock::time_point start = Clock::now();
-    requests.Put(sequence);
-    responses.Await(sequence);
-    times.push_back(Microseconds(Clock::now() - start));
+  std::vector<Clock::time_point> sent_at(options.count + 1);
+  const Clock::time_point began = Clock::now();
+  uint64_t sent = 0;
+  for (uint64_t answered = 0; answered < options.count;) {
+    const uint64_t last = std::min(options.count, answered + options.in_flight);
+    for (uint64_t i = sent + 1; i <= last; ++i) sent_at[i] = Clock::now();
+    requests.Put(sent + 1, last);
+    sent = last;
+    const uint64_t arrived = responses.Await(answered + 1, sent + 1);
+    const Clock::time_point now = Clock::now();
+    while (answered < arrived) times.push_back(Microseconds(now - sent_at[++answered]));
   }
+  const double rate = options.count / (Microseconds(Clock::now() - began) / 1e6);
   int status = 0;
   waitpid(other, &status, 0);
   unlink((options.directory[0] + "/" + tag + ".requests").c_str());
@@ -273,10 +310,11 @@ int main(int argc, char** argv) {
   const std::vector<double> first_lap(
       times.begin(), times.begin() + std::min<size_t>(times.size(), kRecordsPerLap));
   std::printf(
-      "ring count=%zu laps=%.1f p50_us=%.1f p99_us=%.1f max_us=%.0f first_lap_p50_us=%.1f "
+      "ring count=%zu laps=%.1f rate=%.1f p50_us=%.1f p99_us=%.1f max_us=%.0f "
+      "first_lap_p50_us=%.1f "
       "polls_per_record=%.1f "
       "torn=%ld reopens=%ld read1=%s read2=%s\n",
-      times.size(), static_cast<double>(times.size()) / kRecordsPerLap, Quantile(times, 0.5),
+      times.size(), static_cast<double>(times.size()) / kRecordsPerLap, rate, Quantile(times, 0.5),
       Quantile(times, 0.99), Quantile(times, 1), Quantile(first_lap, 0.5),
       static_cast<double>(responses.polls) / times.size(), responses.torn, responses.reopens,
       options.direct[0] ? "direct" : "plain", options.direct[1] ? "direct" : "plain");
