@@ -48,7 +48,7 @@ class Report:
     """The rows of one file system as a table and as JSON."""
 
     def __init__(self, fs, rows, values):
-        self.fs, self.rows, self.values = fs, rows, values
+        self.fs, self.rows, self.values = fs, rows, dict(values)
         self.results = {row.key: self._evaluate(row) for row in rows}
 
     def _evaluate(self, row):
@@ -129,6 +129,7 @@ def main():
     options = parse(sys.argv[1:])
     rows, network_rows = select(options.only)
     if options.check:
+        options.quick = True
         sys.exit(guard.check(lambda keys: report_on(
             options.directories.split(",")[-1], [row for row in ROWS if row.key in keys], options, {})))
     reports, times = [], {}
