@@ -17,6 +17,7 @@ ABSL_FLAG(int, warmup, 1000, "calls before those");
 ABSL_FLAG(int, threads, 0, "if above 0: measure the rate of so many threads instead");
 ABSL_FLAG(absl::Duration, duration, absl::Seconds(1), "how long to measure the rate");
 ABSL_FLAG(int, payload_bytes, 64, "size of the message's payload");
+ABSL_FLAG(int, max_message_bytes, 2000000000, "the largest message that both sides send and take");
 
 namespace spoolrpc::benchmarks {
 
@@ -24,6 +25,8 @@ void Die(const std::string& message) {
   fprintf(stderr, "benchmark: %s\n", message.c_str());
   _exit(1);
 }
+
+int MaxMessageBytes() { return absl::GetFlag(FLAGS_max_message_bytes); }
 
 int ClientMain(int argc, char** argv, EchoCall (*connect)(const std::string& address)) {
   absl::SetProgramUsageMessage("Calls an echo server and prints how long that takes.");

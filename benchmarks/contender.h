@@ -13,6 +13,9 @@ namespace spoolrpc::benchmarks {
 // Prints the message and ends the process: a benchmark with a failed call has no result.
 [[noreturn]] void Die(const std::string& message);
 
+// The largest message that both sides send and take, in bytes: --max_message_bytes.
+int MaxMessageBytes();
+
 // A client's main(). Flags: --address (what `connect` gets), and either --calls with --warmup, for
 // one call in flight, or --threads with --duration, for calls a second; --payload_bytes. `connect`
 // returns a function that makes one blocking call with the given request, on any of many threads at

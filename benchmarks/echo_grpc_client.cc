@@ -1,4 +1,4 @@
-// gRPC's echo client: the generated blocking stub over a Unix socket, with default options.
+// gRPC's echo client: the generated blocking stub over a Unix socket, with default options but for sizes.
 
 #include <grpcpp/grpcpp.h>
 
@@ -10,8 +10,11 @@ namespace spoolrpc::benchmarks {
 namespace {
 
 EchoCall Connect(const std::string& address) {
-  const auto channel =
-      grpc::CreateChannel(absl::StrCat("unix:", address), grpc::InsecureChannelCredentials());
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxSendMessageSize(MaxMessageBytes());
+  arguments.SetMaxReceiveMessageSize(MaxMessageBytes());
+  const auto channel = grpc::CreateCustomChannel(
+      absl::StrCat("unix:", address), grpc::InsecureChannelCredentials(), arguments);
   return [stub = std::shared_ptr<EchoService::Stub>(EchoService::NewStub(channel))](
              const EchoMessage& request) {
     EchoMessage reply;

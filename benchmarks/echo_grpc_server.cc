@@ -31,6 +31,8 @@ std::shared_ptr<void> Start(const std::string& address) {
   auto running = std::make_shared<Running>();
   grpc::ServerBuilder builder;
   builder.AddListeningPort(absl::StrCat("unix:", address), grpc::InsecureServerCredentials());
+  builder.SetMaxSendMessageSize(MaxMessageBytes());
+  builder.SetMaxReceiveMessageSize(MaxMessageBytes());
   builder.RegisterService(&running->service);
   running->server = builder.BuildAndStart();
   if (running->server == nullptr) Die(absl::StrCat("gRPC cannot listen on ", address));

@@ -1,4 +1,4 @@
-// SpoolRPC's echo client: the generated blocking stub, with default options.
+// SpoolRPC's echo client: the generated blocking stub, with default options but for sizes.
 
 #include "benchmarks/contender.h"
 #include "benchmarks/echo.spoolrpc.pb.h"
@@ -8,7 +8,10 @@ namespace spoolrpc::benchmarks {
 namespace {
 
 EchoCall Connect(const std::string& address) {
-  auto channel = CreateChannel(address);
+  ChannelOptions options;
+  options.max_send_message_size = MaxMessageBytes();
+  options.max_receive_message_size = MaxMessageBytes();
+  auto channel = CreateChannel(address, options);
   if (!channel.ok()) Die(channel.status().ToString());
   return [stub = std::shared_ptr<EchoService::Stub>(EchoService::NewStub(*channel))](
              const EchoMessage& request) {

@@ -1,4 +1,4 @@
-// SpoolRPC's echo server, with default options.
+// SpoolRPC's echo server, with default options but for sizes.
 
 #include "benchmarks/contender.h"
 #include "benchmarks/echo.spoolrpc.pb.h"
@@ -24,6 +24,8 @@ std::shared_ptr<void> Start(const std::string& address) {
   auto running = std::make_shared<Running>();
   ServerBuilder builder;
   builder.AddSpool(address);
+  builder.set_max_send_message_size(MaxMessageBytes());
+  builder.set_max_receive_message_size(MaxMessageBytes());
   builder.RegisterService(&running->service);
   // (What it says as it starts and ends would stand in the middle of the results.)
   builder.set_log_level(LogLevel::kWarning);

@@ -11,6 +11,7 @@
 #include "absl/synchronization/mutex.h"
 #include "google/protobuf/message_lite.h"
 #include "spoolrpc/client/context_access.h"
+#include "spoolrpc/link/bulk_reader.h"
 #include "spoolrpc/log/format.h"
 #include "spoolrpc/os/clock.h"
 #include "spoolrpc/rpc/method_info.h"
@@ -72,6 +73,8 @@ struct ClientCall {
   std::unique_ptr<rpc::Reassembly> reply_bytes;
   bool parse_reply_bytes = false;
   bool reply_compressed = false;
+  // Of a reply in a bulk buffer; its header is in reply_bytes.
+  std::shared_ptr<link::IncomingBulk> reply_bulk;
   // A message or metadata that comes in several frames.
   std::unique_ptr<rpc::Reassembly> partial;
   log::FrameType partial_type = log::FrameType::kMessage;

@@ -36,6 +36,10 @@ struct ClientSessionOptions {
   std::shared_ptr<wait::Doorbell> server_bell;
   uint32_t server_slot = 0;
   uint64_t max_request_size = 0;
+  // Of what this side sends and takes, in bytes (link/bulk_setup.h).
+  size_t bulk_threshold = 0;
+  uint64_t max_send_size = 0;
+  uint64_t max_reply_size = 0;
   wait::PollInterval poll_interval;
   os::Nanos spin = 0;
   os::Nanos term = 0;
@@ -137,6 +141,14 @@ class ClientSession final : public link::Pollable,
   // caller's own: still open and under the lock, or ended.
   void TakeReply(ClientCall* call, absl::string_view payload);
   absl::Status ParseReplyMessage(ClientCall* call, absl::string_view bytes);
+
+  // --- Messages in bulk buffers (client_session_bulk.cc).
+  void SetUpBulk(const ClientSessionOptions& options, link::LinkOptions* link) const;
+  // A REPLY whose message lies in a bulk buffer.
+  absl::Status OnBulkReply(ClientCall* call, const log::Frame& frame)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Sets the call's reply from its bulk buffer, after its header.
+  absl::Status ParseBulkReply(ClientCall* call) ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status OnGoodbye(const log::Frame& frame) ABSL_LOCKS_EXCLUDED(mu_);
   // One poll, and what follows from how it ended.
   int PollOnce(bool force, log::AlignedBuffer* buffer) ABSL_LOCKS_EXCLUDED(mu_);

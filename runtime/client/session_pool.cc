@@ -730,6 +730,9 @@ absl::Status SessionPool::Adopt(Pending* pending, const spool::VerdictRecord& ve
   options.server_slot = verdict.doorbell_slot();
   if (pending->server_bell != nullptr) pending->server_bell->Echo(verdict.doorbell_slot());
   options.max_request_size = verdict.max_request_size();
+  options.bulk_threshold = options_.bulk_threshold;
+  options.max_send_size = options_.max_send_message_size;
+  options.max_reply_size = options_.max_receive_message_size;
   options.poll_interval = options_.poll_interval;
   options.spin = absl::ToInt64Nanoseconds(options_.spin);
   options.term = absl::ToInt64Nanoseconds(options_.lease_term);

@@ -147,6 +147,13 @@ absl::StatusOr<std::unique_ptr<Mapping>> File::Map(size_t size) const {
   return std::make_unique<Mapping>(calls_, address, size);
 }
 
+absl::StatusOr<std::unique_ptr<Mapping>> File::MapForReading(size_t size) const {
+  void* address = nullptr;
+  const int result = Retrying([&] { return calls_->MapForReading(fd_, size, &address); });
+  if (result < 0) return ErrnoToStatus(-result, "map", path_);
+  return std::make_unique<Mapping>(calls_, address, size);
+}
+
 absl::Status File::Close() {
   const int fd = fd_;
   fd_ = -1;

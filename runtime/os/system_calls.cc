@@ -60,6 +60,16 @@ class RealSystemCalls final : public SystemCalls {
     *address = mapped;
     return 0;
   }
+  int MapForReading(int fd, size_t length, void** address) override {
+    void* const mapped = mmap(nullptr, length, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+    if (mapped == MAP_FAILED) return -errno;
+    *address = mapped;
+    return 0;
+  }
+  int PopulateForWriting(void* address, size_t length) override {
+    constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE: Linux 5.14, and newer headers
+    return OrErrno(madvise(address, length, kPopulateWrite));
+  }
   int Unmap(void* address, size_t length) override { return OrErrno(munmap(address, length)); }
 
   int Lstat(const char* path, struct stat* info) override { return OrErrno(lstat(path, info)); }

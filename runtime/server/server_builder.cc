@@ -87,6 +87,11 @@ ServerBuilder& ServerBuilder::set_max_receive_message_size(size_t bytes) {
   return *this;
 }
 
+ServerBuilder& ServerBuilder::set_bulk_threshold(size_t bytes) {
+  bulk_threshold_ = bytes;
+  return *this;
+}
+
 ServerBuilder& ServerBuilder::set_max_send_message_size(size_t bytes) {
   max_send_ = bytes;
   return *this;
@@ -338,6 +343,7 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
     options.max_streams = max_streams_;
     options.max_request_size = max_receive_;
     options.max_reply_size = max_send_;
+    options.bulk_threshold = bulk_threshold_;
     options.poll_interval = poll_interval_;
     options.spin = absl::ToInt64Nanoseconds(spin_);
     options.term = absl::ToInt64Nanoseconds(lease_term_);

@@ -77,6 +77,9 @@ class ServerBuilder {
   ServerBuilder& set_discard_pending(bool discard);
   ServerBuilder& set_max_receive_message_size(size_t bytes);
   ServerBuilder& set_max_send_message_size(size_t bytes);
+  // Replies and messages of at least so many bytes go through bulk buffers, where client and server
+  // are on one host and the spool is on a local file system (docs/protocol.md, section 7).
+  ServerBuilder& set_bulk_threshold(size_t bytes);
 
   // Sets on its spools, for all their servers from then on, how long durable calls stay that nobody
   // deletes: so long since their reply, or since their submission where there is none and nobody
@@ -149,6 +152,7 @@ class ServerBuilder {
   Compression compression_ = Compression::kDefault;
   size_t max_receive_ = size_t{64} << 20;
   size_t max_send_ = size_t{64} << 20;
+  size_t bulk_threshold_ = size_t{256} << 10;
   LogLevel log_level_ = LogLevel::kInfo;
   LogSink* log_sink_ = nullptr;
   metrics::Registry* metrics_ = nullptr;

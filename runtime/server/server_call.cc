@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "spoolrpc/compress/message_codec.h"
+#include "spoolrpc/link/raw_message.h"
 #include "spoolrpc/rpc/call_header.h"
 #include "spoolrpc/rpc/error.h"
 #include "spoolrpc/rpc/stream_window.h"
@@ -65,6 +66,19 @@ absl::Status ServerCall::ParseRequest(absl::string_view bytes, bool compressed) 
   }
   counter_.OnReceive(bytes.size());
   return rpc::ParseMessage(bytes, method_->info().full_name, request_.get());
+}
+
+absl::Status ServerCall::ParseBulkRequest(const std::shared_ptr<link::IncomingBulk>& bulk,
+                                          bool compressed) {
+  if (!compressed) {
+    request_ = method_->handler().NewRequest();
+    if (auto* const raw = link::RawMessage::From(request_.get())) {
+      counter_.OnReceive(bulk->size());
+      raw->set_bytes(Bytes(bulk->bytes(), bulk));
+      return absl::OkStatus();
+    }
+  }
+  return ParseRequest(bulk->bytes(), compressed);
 }
 
 void ServerCall::WatchDeadline() {

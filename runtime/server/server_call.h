@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "google/protobuf/message_lite.h"
+#include "spoolrpc/link/bulk_reader.h"
 #include "spoolrpc/log/format.h"
 #include "spoolrpc/metrics/call_counter.h"
 #include "spoolrpc/os/clock.h"
@@ -52,6 +53,8 @@ class ServerCall final : public ServerStream,
 
   // Parses the request. INTERNAL, naming the method, if the bytes are not one.
   absl::Status ParseRequest(absl::string_view bytes, bool compressed);
+  // The same with a request that has come in a bulk buffer and was verified: a raw one keeps it.
+  absl::Status ParseBulkRequest(const std::shared_ptr<link::IncomingBulk>& bulk, bool compressed);
   // Runs the handler, on this thread, and keeps its status and reply. What it throws becomes a
   // status with an ExceptionInfo. The reply is checked: it must be serializable.
   void RunHandler() ABSL_LOCKS_EXCLUDED(mu_);
@@ -122,6 +125,9 @@ class ServerCall final : public ServerStream,
   // A message of the client's stream that comes in several frames. Belongs to the session's lock.
   std::unique_ptr<rpc::Reassembly> partial;
   bool partial_compressed = false;
+  // A request in a bulk buffer, until it is read. Belongs to whoever starts the call.
+  std::shared_ptr<link::IncomingBulk> bulk_request;
+  bool bulk_request_compressed = false;
 
  private:
   struct Inbound {

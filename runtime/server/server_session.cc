@@ -72,6 +72,7 @@ ServerSession::ServerSession(ServerSessionOptions options)
   link.peer_bell = std::move(options.accepted->client_doorbell);
   link.own_term = term_;
   link.peer_term = client_term_;
+  SetUpBulk(options, &link);
   link_ = std::make_shared<link::SessionLink>(std::move(link));
   idle_since_ = env_.clock->Now();
 }
@@ -109,6 +110,7 @@ os::Nanos ServerSession::Look(log::AlignedBuffer* buffer) {
   }
   if (!link_->TryBeginPoll()) return env_.clock->Now() + kDoubtLook;
   const os::Nanos now = env_.clock->Now();
+  link_->HousekeepBulk(now);
   const bool busy = open_.load(std::memory_order_relaxed) > 0;
   const bool doubt = in_doubt_.load(std::memory_order_relaxed);
   if (doubt || (!busy && now - idle_since_ >= client_term_)) link_->ReadHeadNext();
@@ -339,7 +341,15 @@ absl::Status ServerSession::OnCall(const log::Frame& frame) {
   }
   const bool more = (frame.flags & log::kMore) != 0;
   const bool compressed = (frame.flags & log::kCompressed) != 0;
-  const uint64_t size = more ? header.message_size() : payload.size();
+  std::shared_ptr<link::IncomingBulk> bulk;
+  if ((frame.flags & log::kBulk) != 0) {
+    auto taken = link_->TakeBulk(payload);
+    if (!taken.ok()) return taken.status();
+    bulk = *std::move(taken);
+  }
+  const uint64_t size = bulk != nullptr ? bulk->size()
+                        : more          ? header.message_size()
+                                        : payload.size();
   if (size > max_request_size_) {
     Refuse(frame.call, *method,
            absl::ResourceExhaustedError(absl::StrCat(name->second, ": the request has ", size,
@@ -357,6 +367,10 @@ absl::Status ServerSession::OnCall(const log::Frame& frame) {
                                               " has a message where its method's stream"));
     }
     ready_.push_back(std::move(call));
+    return absl::OkStatus();
+  }
+  if (bulk != nullptr) {
+    AdmitBulk(std::move(call), std::move(bulk), compressed);
     return absl::OkStatus();
   }
   if (!more) {
@@ -548,6 +562,7 @@ ServerSession::Start ServerSession::PrepareCall(const std::shared_ptr<ServerCall
                    "once")));
     return Start::kAnswered;
   }
+  if (const Start read = ReadBulkRequest(call); read != Start::kRun) return read;
   if (!call->method()->info().ack_before_execution) return Start::kRun;
   Acknowledge(call);
   // Flushed before the lease is checked: who does not find it after the lease has expired may send
@@ -613,6 +628,12 @@ void ServerSession::EndCall(const std::shared_ptr<ServerCall>& call) {
     call->reply()->SerializePartialToString(&compressed);
     if (!call->Compress(&compressed)) compressed.clear();
   }
+  std::unique_ptr<link::BulkLoan> bulk;
+  if (!compressed.empty()) {
+    bulk = link_->PrepareBulk(compressed);
+  } else if (call->status().ok() && call->reply_size() > 0 && !ended()) {
+    bulk = link_->PrepareBulk(*call->reply(), call->reply_size());
+  }
   absl::MutexLock lock(&mu_);
   // Nobody takes the reply of a session that has ended.
   if (!Close(call.get(), ended() ? absl::StatusCode::kCancelled : call->status().code()) ||
@@ -621,7 +642,10 @@ void ServerSession::EndCall(const std::shared_ptr<ServerCall>& call) {
   }
   if (call->status().ok() && call->reply() != nullptr) call->counter().OnSend(call->reply_size());
   const uint8_t flags = call->acknowledged ? 0 : log::kAcked;
-  if (!compressed.empty()) {
+  if (bulk != nullptr) {
+    link_->SendBulk(log::FrameType::kReply, compressed.empty() ? flags : flags | log::kCompressed,
+                    call->id(), &header, std::move(bulk));
+  } else if (!compressed.empty()) {
     link_->SendBytes(log::FrameType::kReply, flags | log::kCompressed, call->id(), &header,
                      compressed);
   } else if (call->status().ok() && call->reply() != nullptr) {

@@ -413,6 +413,9 @@ void SpoolServer::Accept(const std::string& id) {
   options.term = options_.term;
   options.max_request_size = options_.max_request_size;
   options.max_reply_size = options_.max_reply_size;
+  options.bulk_threshold = options_.bulk_threshold;
+  options.file_mode = spool_->file_mode();
+  options.network = spool_->network();
   options.discard_pending = options_.discard_pending;
   options.server_started = started_;
   options.accepted = *std::move(accepted);

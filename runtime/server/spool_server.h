@@ -45,6 +45,7 @@ struct SpoolServerOptions {
   FailureLog* failures = nullptr;
   size_t max_request_size = 0;
   size_t max_reply_size = 0;
+  size_t bulk_threshold = 0;
   wait::PollInterval poll_interval;
   os::Nanos spin = 0;
   os::Nanos term = 0;

@@ -1,0 +1,66 @@
+// What a server's session does with messages in bulk buffers.
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "spoolrpc/errors.pb.h"
+#include "spoolrpc/link/bulk_setup.h"
+#include "spoolrpc/server/server_session.h"
+
+namespace spoolrpc::server {
+
+void ServerSession::SetUpBulk(const ServerSessionOptions& options, link::LinkOptions* link) const {
+  if (options.network) return;
+  const spool::AcceptedSession& accepted = *options.accepted;
+  link::BulkSides sides;
+  sides.env = env_;
+  sides.session_id = id_;
+  sides.own_direction = log::Direction::kResponses;
+  sides.own_half = accepted.paths.server_half;
+  sides.peer_half = accepted.paths.client_half;
+  sides.peer_uid = accepted.uid;
+  sides.peer_bulk_version = accepted.record.bulk_version();
+  sides.peer = client_;
+  sides.file_mode = options.file_mode;
+  sides.threshold = options.bulk_threshold;
+  sides.max_send = options.max_reply_size;
+  sides.max_receive = options.max_request_size;
+  link::SetUpBulk(sides, link);
+}
+
+void ServerSession::AdmitBulk(std::shared_ptr<ServerCall> call,
+                              std::shared_ptr<link::IncomingBulk> request, bool compressed) {
+  call->bulk_request = std::move(request);
+  call->bulk_request_compressed = compressed;
+  ready_.push_back(std::move(call));
+}
+
+ServerSession::Start ServerSession::ReadBulkRequest(const std::shared_ptr<ServerCall>& call) {
+  // Whoever starts the call, alone: it is started by one thread.
+  const std::shared_ptr<link::IncomingBulk> request = std::move(call->bulk_request);
+  if (request == nullptr) return Start::kRun;
+  absl::Status status = request->Read();
+  absl::Status damage = absl::IsDataLoss(status) ? status : absl::OkStatus();
+  if (status.ok()) {
+    status = call->ParseBulkRequest(request, call->bulk_request_compressed);
+    // (Whatever was made of bytes that went away meanwhile.)
+    damage = request->CheckIntact();
+  }
+  if (!damage.ok()) {
+    host_->Warn(absl::StrCat("session ", peer_.name, ": ", damage.ToString()));
+    End(wire::Goodbye::CORRUPT, std::string(damage.message()), false);
+    return Start::kDropped;
+  }
+  if (status.ok()) return Start::kRun;
+  {
+    absl::MutexLock lock(&mu_);
+    if (!Close(call.get(), status.code()) || ended()) return Start::kDropped;
+    Answer(call->id(), status, wire::NOT_STARTED_NO,
+           absl::IsResourceExhausted(status) ? ErrorInfo::MESSAGE_TOO_LARGE
+                                             : ErrorInfo::BAD_MESSAGE);
+    answers_ = false;
+  }
+  Flush();
+  return Start::kAnswered;
+}
+
+}  // namespace spoolrpc::server
