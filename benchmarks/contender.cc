@@ -28,21 +28,28 @@ void Die(const std::string& message) {
 
 int MaxMessageBytes() { return absl::GetFlag(FLAGS_max_message_bytes); }
 
-int ClientMain(int argc, char** argv, EchoCall (*connect)(const std::string& address)) {
+void CheckEcho(absl::string_view reply, absl::string_view payload) {
+  if (reply != payload) Die("the echo differs from the request");
+}
+
+EchoMessage EchoRequest(const std::string& payload) {
+  EchoMessage request;
+  request.set_payload(payload);
+  return request;
+}
+
+int ClientMain(int argc, char** argv,
+               EchoCall (*connect)(const std::string& address, const std::string& payload)) {
   absl::SetProgramUsageMessage("Calls an echo server and prints how long that takes.");
   absl::ParseCommandLine(argc, argv);
-  const EchoCall call = connect(absl::GetFlag(FLAGS_address));
-  EchoMessage request;
-  request.set_payload(std::string(absl::GetFlag(FLAGS_payload_bytes), 'x'));
-  const auto checked = [&call, &request] {
-    if (call(request).payload() != request.payload()) Die("the echo differs from the request");
-  };
-  checked();  // connects
+  const EchoCall call = connect(absl::GetFlag(FLAGS_address),
+                                std::string(absl::GetFlag(FLAGS_payload_bytes), 'x'));
+  call();  // connects
   const int threads = absl::GetFlag(FLAGS_threads);
   const std::string line =
-      threads > 0 ? FormatRate(MeasureRate(threads, absl::GetFlag(FLAGS_duration), checked))
+      threads > 0 ? FormatRate(MeasureRate(threads, absl::GetFlag(FLAGS_duration), call))
                   : Format(MeasureLatency(absl::GetFlag(FLAGS_warmup), absl::GetFlag(FLAGS_calls),
-                                          checked));
+                                          call));
   printf("%s\n", line.c_str());
   return 0;
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/strings/string_view.h"
 #include "benchmarks/echo.pb.h"
 
 namespace spoolrpc::benchmarks {
@@ -18,10 +19,17 @@ int MaxMessageBytes();
 
 // A client's main(). Flags: --address (what `connect` gets), and either --calls with --warmup, for
 // one call in flight, or --threads with --duration, for calls a second; --payload_bytes. `connect`
-// returns a function that makes one blocking call with the given request, on any of many threads at
-// once, and gives back the reply. Prints one line (benchmarks/measure.h).
-using EchoCall = std::function<EchoMessage(const EchoMessage& request)>;
-int ClientMain(int argc, char** argv, EchoCall (*connect)(const std::string& address));
+// returns a function that makes one blocking call with that payload, on any of many threads at
+// once, and checks the reply with CheckEcho(). Prints one line (benchmarks/measure.h).
+using EchoCall = std::function<void()>;
+int ClientMain(int argc, char** argv,
+               EchoCall (*connect)(const std::string& address, const std::string& payload));
+
+// Dies if the two differ.
+void CheckEcho(absl::string_view reply, absl::string_view payload);
+
+// A message with that payload.
+EchoMessage EchoRequest(const std::string& payload);
 
 // A server's main(). `start` starts a server at --address and returns what keeps it alive. Prints
 // "ready" then, and ends when its standard input does: with whoever started it.

@@ -9,20 +9,20 @@
 namespace spoolrpc::benchmarks {
 namespace {
 
-EchoCall Connect(const std::string& address) {
+EchoCall Connect(const std::string& address, const std::string& payload) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxSendMessageSize(MaxMessageBytes());
   arguments.SetMaxReceiveMessageSize(MaxMessageBytes());
   const auto channel = grpc::CreateCustomChannel(
       absl::StrCat("unix:", address), grpc::InsecureChannelCredentials(), arguments);
-  return [stub = std::shared_ptr<EchoService::Stub>(EchoService::NewStub(channel))](
-             const EchoMessage& request) {
+  return [stub = std::shared_ptr<EchoService::Stub>(EchoService::NewStub(channel)),
+          request = EchoRequest(payload)] {
     EchoMessage reply;
     grpc::ClientContext context;
     if (const grpc::Status status = stub->Echo(&context, request, &reply); !status.ok()) {
       Die(absl::StrCat("gRPC: ", status.error_message()));
     }
-    return reply;
+    CheckEcho(reply.payload(), request.payload());
   };
 }
 

@@ -27,6 +27,11 @@ std::shared_ptr<void> Start(const std::string& address) {
   builder.set_max_send_message_size(MaxMessageBytes());
   builder.set_max_receive_message_size(MaxMessageBytes());
   builder.RegisterService(&running->service);
+  builder.RegisterRawMethod("/spoolrpc.benchmarks.RawEchoService/Echo",
+                            [](ServerContext*, const Bytes& request, Bytes* reply) {
+                              *reply = request;
+                              return absl::OkStatus();
+                            });
   // (What it says as it starts and ends would stand in the middle of the results.)
   builder.set_log_level(LogLevel::kWarning);
   auto server = builder.BuildAndStart();

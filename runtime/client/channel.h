@@ -158,6 +158,8 @@ class Channel final : public ChannelInterface, public std::enable_shared_from_th
   void OnUnobservedError(const MethodInfo& method, const absl::Status& status) override
       ABSL_LOCKS_EXCLUDED(mu_);
 
+  MutableBytes AllocateRequest(size_t size) override;
+
   DurableInterface* durable() override;
 
   // With `try_to_connect` the channel begins to look for a server if it does not yet.

@@ -11,9 +11,9 @@
 #include "absl/synchronization/mutex.h"
 #include "google/protobuf/message_lite.h"
 #include "spoolrpc/client/context_access.h"
-#include "spoolrpc/link/bulk_reader.h"
 #include "spoolrpc/log/format.h"
 #include "spoolrpc/os/clock.h"
+#include "spoolrpc/rpc/arrived_message.h"
 #include "spoolrpc/rpc/method_info.h"
 #include "spoolrpc/rpc/reassembly.h"
 #include "spoolrpc/wire.pb.h"
@@ -27,8 +27,8 @@ class CallObserver : public std::enable_shared_from_this<CallObserver> {
  public:
   virtual ~CallObserver() = default;
   virtual void OnInitialMetadata(Metadata metadata) = 0;
-  // The bytes of a message. False: the server had no credit for it.
-  virtual bool OnMessage(std::string bytes, bool compressed) = 0;
+  // A message. False: the server had no credit for it.
+  virtual bool OnMessage(rpc::ArrivedMessage message) = 0;
   // The server takes messages until so much was sent (docs/format.md, section 3).
   virtual void OnCredit(uint64_t total) = 0;
   // The call has left the session; it says how.

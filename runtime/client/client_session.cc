@@ -111,6 +111,10 @@ void ClientSession::ParseReply(ClientCall* call) {
 }
 
 void ClientSession::SendMessage(const ClientCall& call, uint8_t flags, absl::string_view bytes) {
+  if (auto bulk = link_->PrepareBulk(bytes)) {
+    link_->SendBulk(log::FrameType::kMessage, flags, call.id, nullptr, std::move(bulk));
+    return;
+  }
   link_->SendBytes(log::FrameType::kMessage, flags, call.id, nullptr, bytes);
 }
 
@@ -486,6 +490,8 @@ absl::Status ClientSession::OnFrame(const log::Frame& frame) {
       SetAcknowledged(call);
       return absl::OkStatus();
     case log::FrameType::kMessage:
+      if ((frame.flags & log::kBulk) != 0) return OnBulkMessage(call, frame);
+      [[fallthrough]];
     case log::FrameType::kInitial:
       if (call != nullptr) OnPart(call, frame);
       return absl::OkStatus();
@@ -525,7 +531,7 @@ void ClientSession::OnPart(ClientCall* call, const log::Frame& frame) {
   const bool begins = frame.type != log::FrameType::kData;
   const bool compressed = (frame.flags & log::kCompressed) != 0;
   if (begins && !more && frame.payload.size() <= call->max_reply_size) {
-    OnWhole(call, frame.type, compressed, std::string(frame.payload));
+    OnWhole(call, frame.type, {std::string(frame.payload), nullptr, compressed});
     return;
   }
   if (begins) {
@@ -543,13 +549,13 @@ void ClientSession::OnPart(ClientCall* call, const log::Frame& frame) {
   }
   if (more) return;
   const std::unique_ptr<rpc::Reassembly> whole = std::move(call->partial);
-  OnWhole(call, call->partial_type, call->partial_compressed, std::move(whole->bytes()));
+  OnWhole(call, call->partial_type,
+          {std::move(whole->bytes()), nullptr, call->partial_compressed});
 }
 
-void ClientSession::OnWhole(ClientCall* call, log::FrameType type, bool compressed,
-                            std::string bytes) {
+void ClientSession::OnWhole(ClientCall* call, log::FrameType type, rpc::ArrivedMessage message) {
   if (type == log::FrameType::kMessage) {
-    if (!call->observer->OnMessage(std::move(bytes), compressed)) {
+    if (!call->observer->OnMessage(std::move(message))) {
       Break(call, rpc::TransportError(absl::StatusCode::kInternal, ErrorInfo::BAD_MESSAGE,
                                       "the server sends more than it was given credit for", true,
                                       call->method->full_name, link_->read_path()));
@@ -557,7 +563,7 @@ void ClientSession::OnWhole(ClientCall* call, log::FrameType type, bool compress
     }
   } else {
     wire::InitialMetadata initial;
-    if (!initial.ParseFromString(bytes)) {
+    if (!initial.ParseFromString(message.bytes)) {
       Break(call, rpc::TransportError(absl::StatusCode::kInternal, ErrorInfo::BAD_MESSAGE,
                                       "the server's initial metadata does not parse", true,
                                       call->method->full_name, link_->read_path()));

@@ -18,6 +18,7 @@
 #include "absl/synchronization/mutex.h"
 #include "spoolrpc/client/client_call.h"
 #include "spoolrpc/errors.pb.h"
+#include "spoolrpc/link/bytes.h"
 #include "spoolrpc/link/io_threads.h"
 #include "spoolrpc/link/session_link.h"
 #include "spoolrpc/spool/session_directory.h"
@@ -36,7 +37,8 @@ struct ClientSessionOptions {
   std::shared_ptr<wait::Doorbell> server_bell;
   uint32_t server_slot = 0;
   uint64_t max_request_size = 0;
-  // Of what this side sends and takes, in bytes (link/bulk_setup.h).
+  // Of bulk buffers, and what this side sends and takes, in bytes (link/bulk_setup.h).
+  std::shared_ptr<const void> keep_alive;
   size_t bulk_threshold = 0;
   uint64_t max_send_size = 0;
   uint64_t max_reply_size = 0;
@@ -71,6 +73,9 @@ class ClientSession final : public link::Pollable,
   // most.
   void Run(ClientCall* call) ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Memory for a request that is sent on this session, of a bulk buffer if possible.
+  MutableBytes AllocateRequest(size_t size);
+
   // --- Calls with an observer.
 
   // Sends the call. False: it is not on the session, and `call` says why.
@@ -79,6 +84,8 @@ class ClientSession final : public link::Pollable,
   void Await(ClientCall* call, uint32_t seen) ABSL_LOCKS_EXCLUDED(mu_);
   // Ends the call if it was cancelled, or its time is up.
   void GiveUpIfDue(ClientCall* call) ABSL_LOCKS_EXCLUDED(mu_);
+  // A message that was given to an observer lay in a damaged buffer: ends the session.
+  void OnDamage(const absl::Status& damage) ABSL_LOCKS_EXCLUDED(mu_);
   // Ends a call whose messages break a rule.
   void Fail(ClientCall* call, absl::Status status) ABSL_LOCKS_EXCLUDED(mu_);
   // Adds a MESSAGE, HALF_CLOSE or CREDIT of the call. Goes out with Flush(). Takes no lock of the
@@ -131,7 +138,7 @@ class ClientSession final : public link::Pollable,
   void OnReply(ClientCall* call, const log::Frame& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // A MESSAGE or INITIAL, or the DATA that continues one.
   void OnPart(ClientCall* call, const log::Frame& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void OnWhole(ClientCall* call, log::FrameType type, bool compressed, std::string bytes)
+  void OnWhole(ClientCall* call, log::FrameType type, rpc::ArrivedMessage message)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OnCredit(ClientCall* call, const log::Frame& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void SetAcknowledged(ClientCall* call) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -146,6 +153,9 @@ class ClientSession final : public link::Pollable,
   void SetUpBulk(const ClientSessionOptions& options, link::LinkOptions* link) const;
   // A REPLY whose message lies in a bulk buffer.
   absl::Status OnBulkReply(ClientCall* call, const log::Frame& frame)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // A MESSAGE whose bytes lie in one.
+  absl::Status OnBulkMessage(ClientCall* call, const log::Frame& frame)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Sets the call's reply from its bulk buffer, after its header.
   absl::Status ParseBulkReply(ClientCall* call) ABSL_LOCKS_EXCLUDED(mu_);

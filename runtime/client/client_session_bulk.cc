@@ -3,9 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "spoolrpc/client/client_session.h"
-#include "spoolrpc/compress/message_codec.h"
 #include "spoolrpc/link/bulk_setup.h"
-#include "spoolrpc/link/raw_message.h"
 #include "spoolrpc/rpc/error.h"
 
 namespace spoolrpc::client {
@@ -14,6 +12,7 @@ void ClientSession::SetUpBulk(const ClientSessionOptions& options, link::LinkOpt
   if (spool_->network()) return;
   link::BulkSides sides;
   sides.env = env_;
+  sides.keep_alive = options.keep_alive;
   sides.session_id = directory_->id();
   sides.own_direction = log::Direction::kRequests;
   sides.own_half = directory_->paths().client_half;
@@ -26,6 +25,13 @@ void ClientSession::SetUpBulk(const ClientSessionOptions& options, link::LinkOpt
   sides.max_send = options.max_send_size;
   sides.max_receive = options.max_reply_size;
   link::SetUpBulk(sides, link);
+}
+
+MutableBytes ClientSession::AllocateRequest(size_t size) {
+  auto block = link_->TakeBlock(size);
+  if (block == nullptr) return MutableBytes(size);
+  char* const data = block->data();
+  return MutableBytes(data, size, std::move(block));
 }
 
 absl::Status ClientSession::OnBulkReply(ClientCall* call, const log::Frame& frame) {
@@ -59,26 +65,46 @@ absl::Status ClientSession::OnBulkReply(ClientCall* call, const log::Frame& fram
   return absl::OkStatus();
 }
 
-absl::Status ClientSession::ParseBulkReply(ClientCall* call) {
-  const std::shared_ptr<link::IncomingBulk> bulk = std::move(call->reply_bulk);
-  absl::Status status = bulk->Read();
-  absl::Status damage = absl::IsDataLoss(status) ? status : absl::OkStatus();
-  if (status.ok()) {
-    auto* const raw = link::RawMessage::From(call->reply);
-    if (raw != nullptr && !call->reply_compressed) {
-      raw->set_bytes(Bytes(bulk->bytes(), bulk));
-    } else {
-      status = ParseReplyMessage(call, bulk->bytes());
-    }
-    // (Whatever was made of bytes that went away meanwhile.)
-    damage = bulk->CheckIntact();
+absl::Status ClientSession::OnBulkMessage(ClientCall* call, const log::Frame& frame) {
+  auto bulk = link_->TakeBulk(frame.payload);
+  if (call == nullptr || !bulk.ok()) return bulk.status();
+  SetAcknowledged(call);
+  if (call->observer == nullptr || call->partial != nullptr || (frame.flags & log::kMore) != 0) {
+    Break(call, rpc::TransportError(absl::StatusCode::kInternal, ErrorInfo::BAD_MESSAGE,
+                                    "the server's log has a message in a bulk buffer where the "
+                                    "call has no place for it",
+                                    true, call->method->full_name, link_->read_path()));
+    return absl::OkStatus();
   }
+  if ((*bulk)->size() > call->max_reply_size) {
+    Break(call,
+          rpc::TransportError(absl::StatusCode::kResourceExhausted, ErrorInfo::MESSAGE_TOO_LARGE,
+                              absl::StrCat("a message has more than the ", call->max_reply_size,
+                                           " bytes that this channel accepts"),
+                              true, call->method->full_name));
+    return absl::OkStatus();
+  }
+  OnWhole(call, frame.type, {"", *std::move(bulk), (frame.flags & log::kCompressed) != 0});
+  return absl::OkStatus();
+}
+
+void ClientSession::OnDamage(const absl::Status& damage) {
+  Lose(ErrorInfo::SESSION_CORRUPT, damage, {});
+}
+
+absl::Status ClientSession::ParseBulkReply(ClientCall* call) {
+  const char* const method = call->method->full_name;
+  uint64_t size = 0;
+  absl::Status damage;
+  const absl::Status status =
+      rpc::ParseArrived({"", std::move(call->reply_bulk), call->reply_compressed},
+                        call->max_reply_size, method, call->reply, &size, &damage);
   if (damage.ok()) {
     return status.ok() ? status : rpc::TransportErrorFrom(status, ErrorInfo::BAD_MESSAGE, true);
   }
-  Lose(ErrorInfo::SESSION_CORRUPT, damage, {});
-  return rpc::TransportErrorFrom(damage, ErrorInfo::SESSION_CORRUPT, true,
-                                 call->method->full_name, link_->read_path());
+  OnDamage(damage);
+  return rpc::TransportErrorFrom(damage, ErrorInfo::SESSION_CORRUPT, true, method,
+                                 link_->read_path());
 }
 
 }  // namespace spoolrpc::client

@@ -108,6 +108,10 @@ std::shared_ptr<BulkBlock> BulkPool::Take(size_t size) {
   {
     absl::MutexLock lock(&mu_);
     if (Buffer* const idle = FindIdle(size, /*any=*/false)) return Give(idle);
+    // One that is far too large is better than to remove it for another.
+    if (bytes_ + capacity > options_.limit) {
+      if (Buffer* const idle = FindIdle(size, /*any=*/true)) return Give(idle);
+    }
     if (last_number_ < spool::kMaxNumber && MakeRoom(capacity, &removed)) {
       number = ++last_number_;
       bytes_ += capacity;

@@ -30,6 +30,8 @@ namespace spoolrpc::link {
 
 struct BulkPoolOptions {
   os::Environment env;
+  // Kept as long as anything of the pool's: whatever else env.calls needs. May be null.
+  std::shared_ptr<const void> keep_alive;
   std::string directory;  // this side's half of the session
   std::string session_id;
   log::Direction direction = log::Direction::kRequests;

@@ -12,6 +12,11 @@
 #include "spoolrpc/spool/layout.h"
 
 namespace spoolrpc::link {
+namespace {
+
+constexpr size_t kPage = 4096;
+
+}  // namespace
 
 struct IncomingBulk::Opened {
   const uint32_t buffer;
@@ -19,6 +24,7 @@ struct IncomingBulk::Opened {
   // --- Under the reader's lock.
   int users = 0;
   os::Nanos last_used = 0;
+  size_t populated = 0;  // bytes from the beginning, whole pages
 
   const char* data() const { return static_cast<const char*>(mapping->address()); }
   size_t size() const { return mapping->size(); }
@@ -126,6 +132,15 @@ absl::StatusOr<std::unique_ptr<os::File>> BulkReader::OpenChecked(const BulkRefe
 absl::StatusOr<std::shared_ptr<BulkReader::Opened>> BulkReader::Map(
     const BulkReference& reference) {
   const os::Nanos now = options_.env.clock->Now();
+  const size_t end = (reference.offset + reference.length + kPage - 1) / kPage * kPage;
+  // Only what the message needs: a file may claim to be far larger.
+  const auto populate = [end](Opened* opened) {
+    const size_t before = opened->populated;
+    opened->populated = std::max(before, end);
+    return before;
+  };
+  std::shared_ptr<Opened> found;
+  size_t from = 0;
   {
     absl::MutexLock lock(&mu_);
     for (auto it = opened_.begin(); it != opened_.end(); ++it) {
@@ -137,8 +152,14 @@ absl::StatusOr<std::shared_ptr<BulkReader::Opened>> BulkReader::Map(
       ++opened->users;
       opened->last_used = now;
       opened_.splice(opened_.begin(), opened_, it);
-      return opened_.front();
+      found = opened_.front();
+      from = populate(opened);
+      break;
     }
+  }
+  if (found != nullptr) {
+    if (from < end) found->mapping->PopulateForReading(from, end - from);
+    return found;
   }
   uint64_t size = 0;
   auto file = OpenChecked(reference, &size);
@@ -150,6 +171,8 @@ absl::StatusOr<std::shared_ptr<BulkReader::Opened>> BulkReader::Map(
       new Opened{reference.buffer, *std::move(mapping)});
   opened->users = 1;
   opened->last_used = now;
+  populate(opened.get());
+  opened->mapping->PopulateForReading(0, std::min(end, opened->size()));
   absl::MutexLock lock(&mu_);
   // (Two messages in a new buffer may both have mapped it.)
   opened_.push_front(opened);

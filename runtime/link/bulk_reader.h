@@ -23,6 +23,8 @@ namespace spoolrpc::link {
 
 struct BulkReaderOptions {
   os::Environment env;
+  // Kept as long as any message of the reader's: whatever else env.calls needs. May be null.
+  std::shared_ptr<const void> keep_alive;
   std::string directory;  // the peer's half of the session
   std::string session_id;
   log::Direction direction = log::Direction::kRequests;

@@ -23,6 +23,7 @@ void SetUpBulk(const BulkSides& sides, LinkOptions* link) {
   if (sides.peer_bulk_version < 1 || !os::SameHost(sides.env.host->Self(), sides.peer)) return;
   BulkPoolOptions pool;
   pool.env = sides.env;
+  pool.keep_alive = sides.keep_alive;
   pool.directory = sides.own_half;
   pool.session_id = sides.session_id;
   pool.direction = sides.own_direction;
@@ -32,6 +33,7 @@ void SetUpBulk(const BulkSides& sides, LinkOptions* link) {
   link->bulk_out = std::make_shared<BulkPool>(std::move(pool));
   BulkReaderOptions reader;
   reader.env = sides.env;
+  reader.keep_alive = sides.keep_alive;
   reader.directory = sides.peer_half;
   reader.session_id = sides.session_id;
   reader.direction = Other(sides.own_direction);

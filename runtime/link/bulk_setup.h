@@ -3,6 +3,7 @@
 #define SPOOLRPC_LINK_BULK_SETUP_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "spoolrpc/link/session_link.h"
@@ -17,6 +18,8 @@ constexpr size_t kUsualBulkThreshold = size_t{256} << 10;
 
 struct BulkSides {
   os::Environment env;
+  // Programs may keep messages when session, channel and server are gone: what env.calls needs.
+  std::shared_ptr<const void> keep_alive;
   std::string session_id;
   log::Direction own_direction = log::Direction::kRequests;
   std::string own_half;

@@ -117,9 +117,9 @@ int CountingSystemCalls::MapForReading(int fd, size_t length, void** address) {
   return below_->MapForReading(fd, length, address);
 }
 
-int CountingSystemCalls::PopulateForWriting(void* address, size_t length) {
-  // (Part of a mapping that was counted.)
-  return below_->PopulateForWriting(address, length);
+int CountingSystemCalls::Madvise(void* address, size_t length, int advice) {
+  // (Of a mapping that was counted.)
+  return below_->Madvise(address, length, advice);
 }
 
 int CountingSystemCalls::Unmap(void* address, size_t length) {

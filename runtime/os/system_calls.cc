@@ -61,14 +61,13 @@ class RealSystemCalls final : public SystemCalls {
     return 0;
   }
   int MapForReading(int fd, size_t length, void** address) override {
-    void* const mapped = mmap(nullptr, length, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+    void* const mapped = mmap(nullptr, length, PROT_READ, MAP_SHARED, fd, 0);
     if (mapped == MAP_FAILED) return -errno;
     *address = mapped;
     return 0;
   }
-  int PopulateForWriting(void* address, size_t length) override {
-    constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE: Linux 5.14, and newer headers
-    return OrErrno(madvise(address, length, kPopulateWrite));
+  int Madvise(void* address, size_t length, int advice) override {
+    return OrErrno(madvise(address, length, advice));
   }
   int Unmap(void* address, size_t length) override { return OrErrno(munmap(address, length)); }
 

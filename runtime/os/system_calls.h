@@ -31,11 +31,9 @@ class SystemCalls {
   virtual int Fchmod(int fd, mode_t mode) = 0;
   // mmap(PROT_READ | PROT_WRITE, MAP_SHARED) at offset 0; *address is set on success.
   virtual int Map(int fd, size_t length, void** address) = 0;
-  // mmap(PROT_READ, MAP_SHARED | MAP_POPULATE) at offset 0: the pages that the file has in memory
-  // are mapped at once, without a fault each. *address is set on success.
+  // mmap(PROT_READ, MAP_SHARED) at offset 0; *address is set on success.
   virtual int MapForReading(int fd, size_t length, void** address) = 0;
-  // madvise(MADV_POPULATE_WRITE): makes a mapping writable page by page now, without a fault each.
-  virtual int PopulateForWriting(void* address, size_t length) = 0;
+  virtual int Madvise(void* address, size_t length, int advice) = 0;
   virtual int Unmap(void* address, size_t length) = 0;
 
   virtual int Lstat(const char* path, struct stat* info) = 0;

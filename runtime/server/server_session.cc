@@ -442,14 +442,23 @@ absl::Status ServerSession::OnStreamPart(ServerCall* call, const log::Frame& fra
   const bool compressed = begins ? (frame.flags & log::kCompressed) != 0 : call->partial_compressed;
   const bool more = (frame.flags & log::kMore) != 0;
   std::string whole;
-  if (begins && !more && frame.payload.size() <= max_request_size_) {
+  std::shared_ptr<link::IncomingBulk> bulk;
+  if (begins && (frame.flags & log::kBulk) != 0) {
+    if (more) return wrong("has a message in a bulk buffer that goes on");
+    auto taken = link_->TakeBulk(frame.payload);
+    if (!taken.ok()) return taken.status();
+    bulk = *std::move(taken);
+  }
+  if (bulk != nullptr && bulk->size() <= max_request_size_) {
+    // (It is read when the handler wants it.)
+  } else if (bulk == nullptr && begins && !more && frame.payload.size() <= max_request_size_) {
     whole = std::string(frame.payload);
   } else {
     if (begins) {
       call->partial = std::make_unique<rpc::Reassembly>(max_request_size_);
       call->partial_compressed = compressed;
     }
-    if (!call->partial->Add(frame.payload)) {
+    if (bulk != nullptr || !call->partial->Add(frame.payload)) {
       const std::shared_ptr<ServerCall> keep = calls_.find(call->id())->second;
       Close(call, absl::StatusCode::kResourceExhausted);
       Answer(call->id(),
@@ -464,7 +473,7 @@ absl::Status ServerSession::OnStreamPart(ServerCall* call, const log::Frame& fra
     whole = std::move(call->partial->bytes());
     call->partial.reset();
   }
-  if (!call->OnMessage(std::move(whole), compressed)) {
+  if (!call->OnMessage({std::move(whole), std::move(bulk), compressed})) {
     return wrong("has a message that there was no credit for");
   }
   return absl::OkStatus();
@@ -658,9 +667,16 @@ void ServerSession::EndCall(const std::shared_ptr<ServerCall>& call) {
 
 void ServerSession::SendPart(ServerCall* call, log::FrameType type, uint8_t flags,
                              absl::string_view bytes) {
+  // (A client that is no longer there leaves what was prepared for it unsent.)
+  auto bulk =
+      type == log::FrameType::kMessage && !ended() ? link_->PrepareBulk(bytes) : nullptr;
   absl::MutexLock lock(&mu_);
   if (ended() || calls_.find(call->id()) == calls_.end()) return;
   call->acknowledged = true;
+  if (bulk != nullptr) {
+    link_->SendBulk(type, flags, call->id(), nullptr, std::move(bulk));
+    return;
+  }
   link_->SendBytes(type, flags, call->id(), nullptr, bytes);
 }
 

@@ -65,6 +65,7 @@ struct ServerSessionOptions {
   size_t max_request_size = 0;
   size_t max_reply_size = 0;
   // Of bulk buffers (link/bulk_setup.h).
+  std::shared_ptr<const void> keep_alive;
   size_t bulk_threshold = 0;
   uint32_t file_mode = 0600;
   bool network = false;
@@ -103,6 +104,8 @@ class ServerSession final : public link::Pollable,
   // --- CallSession.
   Start PrepareCall(const std::shared_ptr<ServerCall>& call) override ABSL_LOCKS_EXCLUDED(mu_);
   Start CheckCall(const std::shared_ptr<ServerCall>& call) override ABSL_LOCKS_EXCLUDED(mu_);
+  MutableBytes AllocateReply(size_t size) override;
+  void OnDamage(const absl::Status& damage) override ABSL_LOCKS_EXCLUDED(mu_);
   void EndCall(const std::shared_ptr<ServerCall>& call) override ABSL_LOCKS_EXCLUDED(mu_);
   void SendPart(ServerCall* call, log::FrameType type, uint8_t flags,
                 absl::string_view bytes) override ABSL_LOCKS_EXCLUDED(mu_);

@@ -13,6 +13,7 @@ void ServerSession::SetUpBulk(const ServerSessionOptions& options, link::LinkOpt
   const spool::AcceptedSession& accepted = *options.accepted;
   link::BulkSides sides;
   sides.env = env_;
+  sides.keep_alive = options.keep_alive;
   sides.session_id = id_;
   sides.own_direction = log::Direction::kResponses;
   sides.own_half = accepted.paths.server_half;
@@ -27,30 +28,36 @@ void ServerSession::SetUpBulk(const ServerSessionOptions& options, link::LinkOpt
   link::SetUpBulk(sides, link);
 }
 
+MutableBytes ServerSession::AllocateReply(size_t size) {
+  auto block = size <= max_reply_size_ ? link_->TakeBlock(size) : nullptr;
+  if (block == nullptr) return MutableBytes(size);
+  char* const data = block->data();
+  return MutableBytes(data, size, std::move(block));
+}
+
+void ServerSession::OnDamage(const absl::Status& damage) {
+  host_->Warn(absl::StrCat("session ", peer_.name, ": ", damage.ToString()));
+  End(wire::Goodbye::CORRUPT, std::string(damage.message()), false);
+}
+
 void ServerSession::AdmitBulk(std::shared_ptr<ServerCall> call,
                               std::shared_ptr<link::IncomingBulk> request, bool compressed) {
-  call->bulk_request = std::move(request);
-  call->bulk_request_compressed = compressed;
+  call->bulk_request = {"", std::move(request), compressed};
   ready_.push_back(std::move(call));
 }
 
 ServerSession::Start ServerSession::ReadBulkRequest(const std::shared_ptr<ServerCall>& call) {
   // Whoever starts the call, alone: it is started by one thread.
-  const std::shared_ptr<link::IncomingBulk> request = std::move(call->bulk_request);
-  if (request == nullptr) return Start::kRun;
-  absl::Status status = request->Read();
-  absl::Status damage = absl::IsDataLoss(status) ? status : absl::OkStatus();
-  if (status.ok()) {
-    status = call->ParseBulkRequest(request, call->bulk_request_compressed);
-    // (Whatever was made of bytes that went away meanwhile.)
-    damage = request->CheckIntact();
-  }
+  rpc::ArrivedMessage request = std::move(call->bulk_request);
+  if (request.bulk == nullptr) return Start::kRun;
+  call->bulk_request = {};
+  absl::Status damage;
+  const absl::Status status = call->ParseBulkRequest(std::move(request), &damage);
+  if (status.ok()) return Start::kRun;
   if (!damage.ok()) {
-    host_->Warn(absl::StrCat("session ", peer_.name, ": ", damage.ToString()));
-    End(wire::Goodbye::CORRUPT, std::string(damage.message()), false);
+    OnDamage(damage);
     return Start::kDropped;
   }
-  if (status.ok()) return Start::kRun;
   {
     absl::MutexLock lock(&mu_);
     if (!Close(call.get(), status.code()) || ended()) return Start::kDropped;

@@ -35,6 +35,9 @@ namespace spoolrpc::server {
 
 struct SpoolServerOptions {
   os::Environment env;
+  // What the environment needs, and may be null: messages that a handler keeps may outlive the
+  // server.
+  std::shared_ptr<const void> keep_alive;
   std::string path;
   spool::Transport transport = spool::Transport::kAuto;
   const MethodTable* methods = nullptr;

@@ -237,8 +237,8 @@ int FaultySystemCalls::MapForReading(int fd, size_t length, void** address) {
   return Pass(Call::kMap, PathOf(fd), "",
               [&] { return below_->MapForReading(fd, length, address); });
 }
-int FaultySystemCalls::PopulateForWriting(void* address, size_t length) {
-  return below_->PopulateForWriting(address, length);
+int FaultySystemCalls::Madvise(void* address, size_t length, int advice) {
+  return below_->Madvise(address, length, advice);
 }
 int FaultySystemCalls::Unmap(void* address, size_t length) {
   return Pass(Call::kUnmap, "", "", [&] { return below_->Unmap(address, length); });

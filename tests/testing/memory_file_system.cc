@@ -315,7 +315,7 @@ int MemoryClient::MapForReading(int fd, size_t length, void** address) {
   return 0;
 }
 
-int MemoryClient::PopulateForWriting(void*, size_t) { return 0; }
+int MemoryClient::Madvise(void*, size_t, int) { return 0; }
 
 int MemoryClient::Unmap(void* address, size_t length) {
   return munmap(address, length) != 0 ? -errno : 0;
