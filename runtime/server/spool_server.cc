@@ -114,6 +114,8 @@ absl::Status SpoolServer::Begin() {
   durable_ = std::make_unique<DurableCalls>(std::move(durable));
   durable_->Start();
   if (spool_->network()) touches_[spool_->servers()] = started_ + kTouchAfter;
+  session_leases_ = std::make_unique<exec::TimerQueue>(env_.clock);
+  RenewSessionLeases(session_leases_.get());
   housekeeper_ = std::thread([this] { Housekeep(); });
   return absl::OkStatus();
 }
@@ -205,6 +207,12 @@ absl::Status SpoolServer::stepped_down_status() const {
   return stepped_down_status_;
 }
 
+void SpoolServer::RenewSessionLeases(exec::TimerQueue* timer) {
+  const os::Nanos now = env_.clock->Now();
+  for (const auto& session : Sessions()) session->RenewLease(now);
+  timer->At(now + options_.term / 8, [this, timer] { RenewSessionLeases(timer); });
+}
+
 // ---------------------------------------------------------------- the housekeeper
 
 void SpoolServer::Housekeep() {
@@ -282,7 +290,7 @@ void SpoolServer::HousekeepOnce() {
     spool_->Touch(it->first);
     it = touches_.erase(it);
   }
-  RenewLeasesIfDue();
+  RenewLeaseIfDue();
   if (!doorbell_lost_ && directory_->doorbell()->lost()) {
     doorbell_lost_ = true;
     Warn(absl::StrCat("doorbell ", spool::Join(directory_->path(), spool::kDoorbell),
@@ -297,7 +305,7 @@ void SpoolServer::HousekeepOnce() {
     graves_interval_ = std::min(2 * graves_interval_, kLongestGravesInterval);
   }
   for (auto it = forget_verdicts_.begin(); it != forget_verdicts_.end();) {
-    RenewLeasesIfDue();
+    RenewLeaseIfDue();
     if (now < it->second) {
       ++it;
       continue;
@@ -332,7 +340,7 @@ void SpoolServer::LookIntoInbox() {
   for (const uint32_t number : inbox->stops) TakeStop(number);
   for (const std::string& id : inbox->sessions) {
     // Taking many in may last longer than a term.
-    RenewLeasesIfDue();
+    RenewLeaseIfDue();
     absl::MutexLock accepting(&accept_mu_);
     if (draining()) return;
     {
@@ -436,14 +444,14 @@ void SpoolServer::Accept(const std::string& id) {
   pollers_->Add(session);
 }
 
-void SpoolServer::RenewLeasesIfDue() {
+void SpoolServer::RenewLeaseIfDue() {
   const os::Nanos now = env_.clock->Now();
   if (now < next_lease_) return;
   next_lease_ = now + options_.term / 4;
-  RenewLeases(now);
+  RenewLease();
 }
 
-void SpoolServer::RenewLeases(os::Nanos now) {
+void SpoolServer::RenewLease() {
   const log::WriterState state = draining() ? log::WriterState::kDraining : log::WriterState::kOpen;
   absl::Status status = directory_->CheckStillThere();
   if (absl::IsFailedPrecondition(status)) {
@@ -462,13 +470,12 @@ void SpoolServer::RenewLeases(os::Nanos now) {
     return;
   }
   if (!status.ok()) Warn(absl::StrCat("cannot renew the lease: ", status.ToString()));
-  for (const auto& session : Sessions()) session->RenewLease(now);
 }
 
 void SpoolServer::RemoveEnded(os::Nanos now) {
   for (const auto& session : Sessions()) {
     if (!session->ended()) continue;
-    RenewLeasesIfDue();
+    RenewLeaseIfDue();
     const os::Nanos since = ended_since_.emplace(session->id(), now).first->second;
     if (!session->client_closed() && now - since < kGoodbyeTime) continue;
     Bury(session);
@@ -503,7 +510,7 @@ void SpoolServer::Bury(const std::shared_ptr<ServerSession>& session) {
 
 void SpoolServer::EmptyGraves(bool all) {
   for (auto it = graves_.begin(); it != graves_.end();) {
-    if (!all) RenewLeasesIfDue();
+    if (!all) RenewLeaseIfDue();
     // A handler that still runs for the session keeps its files open.
     if ((all || it->second.expired() || !spool_->network()) && directory_->Forget(it->first)) {
       it = graves_.erase(it);
@@ -515,7 +522,7 @@ void SpoolServer::EmptyGraves(bool all) {
 
 void SpoolServer::Collect() {
   const auto leftovers = collector_->Collect(directory_->id(), [this](const std::string& id) {
-    RenewLeasesIfDue();
+    RenewLeaseIfDue();
     absl::MutexLock lock(&mu_);
     return sessions_.count(id) > 0;
   });
@@ -595,6 +602,7 @@ void SpoolServer::Drain() {
   stopping_.store(true, std::memory_order_release);
   Wake();
   housekeeper_.join();
+  session_leases_.reset();
   pollers_.reset();
   dispatcher_->Stop();
   durable_->Stop();

@@ -107,16 +107,18 @@ class SpoolServer final : public SessionHost {
   // Waits until nothing runs any more; false: the deadline has passed.
   bool AwaitIdle();
 
+  // Now, and from then on by `timer`.
+  void RenewSessionLeases(exec::TimerQueue* timer) ABSL_LOCKS_EXCLUDED(mu_);
+
   // What follows belongs to the housekeeper's thread.
   void Housekeep();
   void HousekeepOnce();
   void LookIntoInbox() ABSL_LOCKS_EXCLUDED(mu_);
   void TakeStop(uint32_t number);
   void Accept(const std::string& id) ABSL_LOCKS_EXCLUDED(mu_);
-  void RenewLeases(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
-  // For the housekeeper, between two pieces of any work that may take long: leases do not wait for
-  // it.
-  void RenewLeasesIfDue() ABSL_LOCKS_EXCLUDED(mu_);
+  void RenewLease() ABSL_LOCKS_EXCLUDED(mu_);
+  // Between two pieces of any work that may take long: the server's lease does not wait for it.
+  void RenewLeaseIfDue() ABSL_LOCKS_EXCLUDED(mu_);
   void RemoveEnded(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
   void Bury(const std::shared_ptr<ServerSession>& session) ABSL_LOCKS_EXCLUDED(mu_);
   void EmptyGraves(bool all);
@@ -135,6 +137,9 @@ class SpoolServer final : public SessionHost {
   std::unique_ptr<link::FlusherThreads> flushers_;
   std::unique_ptr<link::PollerThreads> pollers_;
   exec::TimerQueue timers_;
+  // A thread that does nothing else: a call's caller waits for these leases, and must not have to
+  // wait for the housekeeper's files, of which each may be slow.
+  std::unique_ptr<exec::TimerQueue> session_leases_;
   // Before the dispatcher, whose calls refer to it.
   std::unique_ptr<DurableCalls> durable_;
   std::unique_ptr<Dispatcher> dispatcher_;

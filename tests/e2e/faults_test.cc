@@ -227,6 +227,29 @@ TEST_P(FaultsTest, LostWriteOfTheServerIsDataLossThatNamesTheFile) {
   EXPECT_TRUE(Eventually([&] { return CallOnce(stub.get()).ok(); }));
 }
 
+TEST_P(FaultsTest, CallsOutliveAHousekeeperWhoseFilesAreSlow) {
+  // The server's directory does not answer for longer than a lease, while the sessions' logs do.
+  ProbeService service;
+  testing::FaultySystemCalls::Fault block;
+  service.handler = [&](ServerContext*, const Text*, Text* reply) {
+    block = faults_.Block({Call::kList, "/inbox"});
+    EXPECT_TRUE(faults_.AwaitBlocked(block));
+    absl::SleepFor(3 * kTerm);
+    reply->set_text("whole");
+    return absl::OkStatus();
+  };
+  const auto server = Serve(&service, [this](ServerBuilder* builder) {
+    builder->set_lease_term(kTerm);
+    builder->set_environment(Env());
+  });
+  const auto stub = Probe::NewStub(Connect(FaultyOptions()));
+  ClientContext context;
+  Text reply;
+  EXPECT_OK(stub->Run(&context, Say(""), &reply));
+  EXPECT_EQ(reply.text(), "whole");
+  faults_.Remove(block);
+}
+
 TEST_P(FaultsTest, CallerIsNotHeldByAFileSystemThatBlocks) {
   if (!network()) GTEST_SKIP() << "a local file system does not block";
   ProbeService service;

@@ -291,6 +291,16 @@ TEST_P(HostileFilesTest, NoByteChangesAfterItWasVerified) {
   std::mt19937_64 random(testing::TestSeed());
   for (int round = 0; round < 10; ++round) {
     const auto session = Accepted();
+    const auto send = [&](int call) {
+      Text request;
+      request.set_data(std::string(8000, static_cast<char>('a' + call)));
+      session->Write(
+          FrameType::kCall, 0, call,
+          RawSession::CallPayload(Header("/e2e.Probe/Run"), request.SerializeAsString()));
+    };
+    // Such a request is executed as long as nobody spoils it.
+    send(1);
+    ASSERT_TRUE(Eventually([&] { return whole > round; }));
     const int fd = open(session->requests().c_str(), O_RDWR | O_CLOEXEC);
     ASSERT_GE(fd, 0);
     std::atomic<bool> stop{false};
@@ -307,20 +317,13 @@ TEST_P(HostileFilesTest, NoByteChangesAfterItWasVerified) {
         }
       }
     });
-    Text request;
-    for (int call = 1; call <= 5; ++call) {
-      request.set_data(std::string(8000, static_cast<char>('a' + call)));
-      session->Write(
-          FrameType::kCall, 0, call,
-          RawSession::CallPayload(Header("/e2e.Probe/Run"), request.SerializeAsString()));
-    }
+    for (int call = 2; call <= 6; ++call) send(call);
     ExpectOthersAreServed();
     stop = true;
     spoils.join();
     close(fd);
   }
   EXPECT_EQ(torn, 0);
-  EXPECT_GT(whole, 0);
 }
 
 }  // namespace
