@@ -615,8 +615,12 @@ void ServerSession::EndCall(const std::shared_ptr<ServerCall>& call) {
   }
   absl::MutexLock lock(&mu_);
   // Nobody takes the reply of a session that has ended.
-  if (!Close(call.get(), ended() ? absl::StatusCode::kCancelled : call->status().code()) ||
-      ended()) {
+  if (ended()) {
+    Close(call.get(), absl::StatusCode::kCancelled);
+    return;
+  }
+  if (calls_.find(call->id()) == calls_.end()) {
+    CountEnd(call.get(), call->status().code());
     return;
   }
   if (call->status().ok() && call->reply() != nullptr) call->counter().OnSend(call->reply_size());
@@ -630,6 +634,9 @@ void ServerSession::EndCall(const std::shared_ptr<ServerCall>& call) {
   } else {
     link_->SendMessage(log::FrameType::kReply, flags, call->id(), &header, nullptr, 0);
   }
+  // Only now: to write a large reply into memory may take seconds, and as long as the call is open
+  // the lease is renewed.
+  Close(call.get(), call->status().code());
 }
 
 void ServerSession::SendPart(ServerCall* call, log::FrameType type, uint8_t flags,
@@ -682,7 +689,8 @@ void ServerSession::Flush() {
 // ---------------------------------------------------------------- life
 
 void ServerSession::RenewLease(os::Nanos now) {
-  if (ended() || open_.load(std::memory_order_relaxed) == 0) return;
+  // (The client also waits for replies that wait for room.)
+  if (ended() || (open_.load(std::memory_order_relaxed) == 0 && !link_->backlogged())) return;
   if (link_->own_lease().due(now)) link_->Renew(log::WriterState::kOpen).IgnoreError();
 }
 
