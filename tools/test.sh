@@ -113,9 +113,9 @@ done
 if ((!quick)); then
   # What reads other processes' bytes under the first two, what has threads under the third; --full: everything.
   bytes=(//tests/{os,log,rpc,compress,link,spool}/... //tests/cli:{dump_log,dump_mutation}_test
-    //tests/e2e:{bad_session,stream,reactor,batch}_test)
+    //tests/e2e:{bad_session,stream,reactor,callbacks,batch}_test)
   threads=(//tests/{wait,link,exec,metrics}/...
-    //tests/e2e:{unary,dispatch,servers,deadline,pauses,stream,reactor,channel,retry,interceptor}_test)
+    //tests/e2e:{unary,dispatch,servers,deadline,pauses,stream,reactor,callbacks,channel,retry,interceptor}_test)
   if ((full)); then bytes=(//...) threads=(//...); fi
   # (The linker warns of hundreds of AddressSanitizer's symbols: no warnings, then; the first build showed ours.)
   sanitizer asan_ubsan no-asan --config=asan --config=ubsan --output_filter='^none$' -- "${bytes[@]}"

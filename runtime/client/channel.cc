@@ -7,12 +7,15 @@
 #include "absl/synchronization/notification.h"
 #include "spoolrpc/client/call_limit.h"
 #include "spoolrpc/client/client_call.h"
+#include "spoolrpc/client/client_session.h"
 #include "spoolrpc/client/durable_channel.h"
 #include "spoolrpc/client/hedged_call.h"
 #include "spoolrpc/client/retrying_call.h"
 #include "spoolrpc/client/session_pool.h"
 #include "spoolrpc/client/stream_call.h"
+#include "spoolrpc/exec/deadline_set.h"
 #include "spoolrpc/exec/lock_checks.h"
+#include "spoolrpc/exec/reaper.h"
 #include "spoolrpc/exec/thread_pool.h"
 #include "spoolrpc/exec/timer_queue.h"
 #include "spoolrpc/metrics/call_counter.h"
@@ -85,9 +88,10 @@ Channel::Channel(std::string path, const ChannelOptions& options)
                                                         options.retry_token_ratio)),
       limit_(std::make_unique<client::CallLimit>(options.max_calls_in_flight)),
       timers_(std::make_unique<exec::TimerQueue>(options.environment.clock)),
+      deadlines_(std::make_unique<exec::DeadlineSet>(options.environment.clock, timers_.get())),
       pool_(std::make_unique<client::SessionPool>(path_, options_)),
       resources_(std::make_unique<client::CallResources>(
-          client::CallResources{pool_.get(), timers_.get(), options.environment.clock, path_,
+          client::CallResources{pool_.get(), deadlines_.get(), options.environment.clock, path_,
                                 options.max_send_message_size, options.max_receive_message_size})),
       durable_(std::make_unique<client::DurableChannel>(client::DurableChannelOptions{
           options_.environment, path_, options.transport,
@@ -418,9 +422,7 @@ absl::Status Channel::UnaryOnce(const MethodInfo& method, ClientContext* context
     call.max_reply_size = options_.max_receive_message_size;
     call.began = settings.began;
     call.deadline = settings.deadline;
-    call.ack_deadline = settings.connect_deadline <= settings.ack_deadline
-                            ? settings.ack_deadline
-                            : client::AckDeadline(settings, clock->Now());
+    call.ack_deadline = client::AckDeadline(settings, *clock);
     call.previous_attempts = settings.previous_attempts;
     call.compression = settings.compression;
     session->Run(&call);
@@ -466,7 +468,15 @@ absl::StatusOr<std::shared_ptr<Channel>> CreateChannel(absl::string_view address
     return absl::InvalidArgumentError(
         "ChannelOptions.metrics: the registry counts for a server; make one of Role::kClient");
   }
-  return std::make_shared<Channel>(*std::move(path), options);
+  // Its destructor waits for sessions' threads: not on one of them.
+  const auto destroy = [](const Channel* channel) {
+    if (client::ClientSession::InCallback()) {
+      exec::Reaper::Run([channel] { delete channel; });
+    } else {
+      delete channel;
+    }
+  };
+  return std::shared_ptr<Channel>(new Channel(*std::move(path), options), destroy);
 }
 
 }  // namespace spoolrpc

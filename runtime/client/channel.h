@@ -34,6 +34,7 @@ class StreamCall;
 }  // namespace client
 
 namespace exec {
+class DeadlineSet;
 class TimerQueue;
 }  // namespace exec
 
@@ -206,6 +207,7 @@ class Channel final : public ChannelInterface, public std::enable_shared_from_th
   const std::unique_ptr<client::RetryThrottle> throttle_;
   const std::unique_ptr<client::CallLimit> limit_;
   const std::unique_ptr<exec::TimerQueue> timers_;
+  const std::unique_ptr<exec::DeadlineSet> deadlines_;
   const std::unique_ptr<client::SessionPool> pool_;
   const std::unique_ptr<client::CallResources> resources_;
   const std::unique_ptr<client::DurableChannel> durable_;

@@ -8,4 +8,9 @@ void ClientContext::TryCancel() {
   if (cancel_) cancel_();
 }
 
+const std::string& ClientContext::peer() const {
+  static const std::string* const none = new std::string;
+  return peer_ == nullptr ? *none : *peer_;
+}
+
 }  // namespace spoolrpc

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -70,7 +71,7 @@ class ClientContext {
   const Metadata& GetServerInitialMetadata() const { return initial_metadata_; }
   const Metadata& GetServerTrailingMetadata() const { return trailing_metadata_; }
   // The server that the call went to, as "spool:/path#SERVER HOST:PID"; empty if to none.
-  const std::string& peer() const { return peer_; }
+  const std::string& peer() const;
 
  private:
   friend class client::ContextAccess;
@@ -88,7 +89,7 @@ class ClientContext {
   std::atomic<bool> reply_compressed_{false};
   Metadata initial_metadata_;
   Metadata trailing_metadata_;
-  std::string peer_;
+  std::shared_ptr<const std::string> peer_;  // null: to none
 
   absl::Mutex mu_;
   // Wakes whoever waits for the call; set while it runs.

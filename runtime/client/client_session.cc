@@ -3,11 +3,14 @@
 #include <string.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "spoolrpc/client/retry_policy.h"
 #include "spoolrpc/compress/message_codec.h"
+#include "spoolrpc/exec/reaper.h"
+#include "spoolrpc/exec/thread_pool.h"
 #include "spoolrpc/rpc/call_header.h"
 #include "spoolrpc/rpc/error.h"
 #include "spoolrpc/rpc/status_codec.h"
@@ -23,6 +26,11 @@ constexpr int kPausesPerClock = 32;
 constexpr int kIdleTerms = 6;
 constexpr absl::Duration kCloseTimeout = absl::Seconds(2);
 
+// How long callbacks run elsewhere after one that took long.
+constexpr os::Nanos kSlowFor = 1000000000;
+
+thread_local bool in_callback = false;
+
 template <typename Names>
 bool Offers(const Names& names, absl::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -35,8 +43,9 @@ ClientSession::ClientSession(ClientSessionOptions options)
       spool_(std::move(options.spool)),
       server_(std::move(options.server)),
       directory_(std::move(options.directory)),
-      peer_(absl::StrCat("spool:", spool_->root(), "#", spool::IdName(server_.id), " ",
-                         server_.record->process().host(), ":", server_.record->process().pid())),
+      peer_(std::make_shared<const std::string>(
+          absl::StrCat("spool:", spool_->root(), "#", spool::IdName(server_.id), " ",
+                       server_.record->process().host(), ":", server_.record->process().pid()))),
       max_request_size_(options.max_request_size),
       zstd_(client::Offers(server_.record->message_encodings(), compress::kZstd)),
       term_(options.term),
@@ -68,16 +77,36 @@ ClientSession::ClientSession(ClientSessionOptions options)
 }
 
 ClientSession::~ClientSession() {
-  std::thread reader;
+  std::list<Reader> readers;
   {
     absl::MutexLock lock(&mu_);
-    stopping_ = true;
+    stopping_ = true;  // and from here on there is no further reader
     async_changed_.SignalAll();
-    reader.swap(reader_);
+    readers.swap(readers_);
   }
   own_bell_->Wake();
-  if (reader.joinable()) reader.join();
+  for (Reader& reader : readers) reader.thread.join();
 }
+
+std::shared_ptr<ClientSession> ClientSession::Make(ClientSessionOptions options,
+                                                   std::function<void()> on_destroyed) {
+  const auto destroy = [on_destroyed = std::move(on_destroyed)](ClientSession* session) {
+    // Whoever has no reference any more begins no callback: this one is the last.
+    const bool in_callbacks = session->in_callbacks_.load(std::memory_order_acquire) > 0;
+    const auto now = [session, on_destroyed] {
+      delete session;
+      on_destroyed();
+    };
+    if (in_callbacks && !exec::Reaper::OnThisThread()) {
+      exec::Reaper::Run(now);
+    } else {
+      now();
+    }
+  };
+  return {new ClientSession(std::move(options)), destroy};
+}
+
+bool ClientSession::InCallback() { return in_callback; }
 
 // ---------------------------------------------------------------- a call
 
@@ -124,6 +153,10 @@ void ClientSession::SendCredit(const ClientCall& call, uint64_t total) {
 }
 
 void ClientSession::Flush() {
+  if (!link::FlushScope::Defer(this)) FlushNow();
+}
+
+void ClientSession::FlushNow() {
   if (absl::Status s = link_->Flush(); !s.ok()) Lose(ErrorInfo::FILE_SYSTEM, s, {});
 }
 
@@ -211,10 +244,10 @@ bool ClientSession::Start(ClientCall* call) {
     }
     calls_.emplace(call->id, call);
     if (call->async && !network() && async_open_++ == 0) {
-      if (reader_.joinable()) {
-        async_changed_.SignalAll();
+      if (readers_.empty()) {
+        StartReader();
       } else {
-        reader_ = std::thread([this] { ReadForAsyncCalls(); });
+        async_changed_.SignalAll();
       }
     }
     if (open_.fetch_add(1, std::memory_order_relaxed) == 0) {
@@ -231,12 +264,16 @@ bool ClientSession::Start(ClientCall* call) {
     if (first) link_->WatchPeer(call->position + 1);
   }
   if (network()) expecting_->store(true, std::memory_order_relaxed);
-  const absl::Status flushed = renew ? link_->Renew(log::WriterState::kOpen) : link_->Flush();
-  if (!flushed.ok()) Lose(ErrorInfo::FILE_SYSTEM, flushed, {});
+  if (!renew) {
+    Flush();
+  } else if (const absl::Status s = link_->Renew(log::WriterState::kOpen); !s.ok()) {
+    Lose(ErrorInfo::FILE_SYSTEM, s, {});
+  }
   return true;
 }
 
 void ClientSession::Wait(ClientCall* call, uint32_t seen) {
+  link::FlushScope::FlushAll();
   while (!call->done.load(std::memory_order_acquire) &&
          call->version.load(std::memory_order_acquire) == seen) {
     const os::Nanos now = env_.clock->Now();
@@ -319,16 +356,40 @@ void ClientSession::Lead(ClientCall* call, uint32_t version) {
   }
 }
 
-void ClientSession::ReadForAsyncCalls() {
+void ClientSession::StartReader() {
+  Reader* const reader = &readers_.emplace_back();
+  reader->thread = std::thread([this, reader] { Read(reader); });
+}
+
+void ClientSession::JoinFormerReaders() {
+  std::list<Reader> done;
+  {
+    absl::MutexLock lock(&mu_);
+    if (stopping_) return;
+    for (auto it = readers_.begin(); it != readers_.end();) {
+      const auto next = std::next(it);
+      if (it->done) done.splice(done.end(), readers_, it);
+      it = next;
+    }
+  }
+  for (Reader& reader : done) reader.thread.join();
+}
+
+bool ClientSession::AwaitAsyncCalls() {
+  absl::MutexLock lock(&mu_);
+  while (!stopping_ && (async_open_ == 0 || !usable())) async_changed_.Wait(&mu_);
+  return !stopping_;
+}
+
+void ClientSession::Read(Reader* reader) {
+  JoinFormerReaders();
+  exec::OverdueWatch::Work work(exec::OverdueWatch::Shared(), [this, reader] { OnStuck(reader); });
   bool force = false;
+  std::vector<std::shared_ptr<CallbackSource>> callbacks;
   for (;;) {
     // Before the look at stopping_, whose setter wakes the bell afterwards.
     const uint32_t seen = own_bell_->counter();
-    {
-      absl::MutexLock lock(&mu_);
-      while (!stopping_ && (async_open_ == 0 || !usable())) async_changed_.Wait(&mu_);
-      if (stopping_) return;
-    }
+    if (!AwaitAsyncCalls()) return;
     if (!link_->TryBeginPoll()) {
       // A caller reads, and for these calls too. Bounded, in case that he leaves just now.
       absl::MutexLock lock(&mu_);
@@ -342,17 +403,54 @@ void ClientSession::ReadForAsyncCalls() {
       Lose(ErrorInfo::SERVER_LOST, absl::UnavailableError("the server's process has ended"),
            {std::nullopt, all});
     } else {
-      frames = PollOnce(force, buffer_.get());
+      frames = PollOnce(force, buffer_.get(), &callbacks);
       force = false;
     }
-    if (frames == 0 && !dead && usable()) {
+    if (frames == 0 && callbacks.empty() && !dead && usable()) {
       Doze(nullptr, seen, os::kNever);
       force = own_bell_->counter() == seen;
     }
     link_->EndPoll();
-    absl::MutexLock lock(&mu_);
-    if (async_open_ == 0) HandOver();
+    {
+      absl::MutexLock lock(&mu_);
+      if (async_open_ == 0 || (!callbacks.empty() && !sleeping_.empty())) HandOver();
+    }
+    if (!callbacks.empty() && !RunHere(reader, &work, std::move(callbacks))) return;
+    callbacks.clear();
   }
+}
+
+bool ClientSession::RunHere(Reader* reader, exec::OverdueWatch::Work* work,
+                            std::vector<std::shared_ptr<CallbackSource>> sources) {
+  std::shared_ptr<CallbackBatch> batch;
+  {
+    absl::ReleasableMutexLock lock(&mu_);
+    if (slow_until_ != 0 && env_.clock->Now() < slow_until_) {
+      lock.Release();
+      RunCallbacksSoon(std::move(sources));
+      return true;
+    }
+    batch = std::make_shared<CallbackBatch>(std::move(sources));
+    reader->batch = batch;
+  }
+  in_callbacks_.fetch_add(1, std::memory_order_acq_rel);
+  in_callback = true;
+  batch->Run(work);
+  in_callback = false;
+  in_callbacks_.fetch_sub(1, std::memory_order_acq_rel);
+  absl::MutexLock lock(&mu_);
+  reader->batch.reset();
+  reader->done = reader->stuck;
+  return !reader->stuck;
+}
+
+void ClientSession::OnStuck(Reader* reader) {
+  absl::MutexLock lock(&mu_);
+  if (reader->batch == nullptr || reader->stuck || stopping_) return;
+  reader->stuck = true;
+  slow_until_ = env_.clock->Now() + kSlowFor;
+  exec::ThreadPool::Shared()->Run([batch = reader->batch] { batch->Run(nullptr); });
+  StartReader();
 }
 
 void ClientSession::Doze(ClientCall* call, uint32_t seen, os::Nanos until) {
@@ -414,7 +512,7 @@ void ClientSession::GiveUp(ClientCall* call, os::Nanos now) {
     } else {
       status = rpc::TransportError(
           absl::StatusCode::kUnavailable, ErrorInfo::ACK_TIMEOUT,
-          absl::StrCat("the server at ", peer_, " did not acknowledge the call within ",
+          absl::StrCat("the server at ", *peer_, " did not acknowledge the call within ",
                        absl::FormatDuration(absl::Nanoseconds(now - call->began))),
           written, call->method->full_name, link_->write_path());
     }
@@ -672,10 +770,17 @@ absl::Status ClientSession::OnGoodbye(const log::Frame& frame) {
 
 // ---------------------------------------------------------------- the session
 
-int ClientSession::PollOnce(bool force, log::AlignedBuffer* buffer) {
+int ClientSession::PollOnce(bool force, log::AlignedBuffer* buffer,
+                            std::vector<std::shared_ptr<CallbackSource>>* callbacks) {
+  CallbackCollector collector;
   const link::PollResult result =
       link_->Poll(force, buffer, [this](const log::Frame& frame) { return OnFrame(frame); });
   OnPolled(result);
+  if (callbacks != nullptr) {
+    *callbacks = collector.Take();
+  } else {
+    RunCallbacksSoon(collector.Take());
+  }
   return usable() ? result.frames : 0;
 }
 
@@ -733,7 +838,7 @@ void ClientSession::Lose(ErrorInfo::Reason reason, const absl::Status& why,
           absl::IsDataLoss(why) ? absl::StatusCode::kDataLoss : absl::StatusCode::kUnavailable;
       Finish(call,
              rpc::TransportError(
-                 code, reason, absl::StrCat("lost the server ", peer_, ": ", why.message()),
+                 code, reason, absl::StrCat("lost the server ", *peer_, ": ", why.message()),
                  /*may_have_executed=*/true, call->method->full_name, link_->read_path()),
              false);
     }
@@ -761,7 +866,7 @@ os::Nanos ClientSession::Housekeep(log::AlignedBuffer* buffer) {
       return os::kNever;
     }
   }
-  if (!network() && now - link_->last_look() >= term_ / 4 && link_->TryBeginPoll()) {
+  if (!network() && now - link_->last_reading() >= term_ / 4 && link_->TryBeginPoll()) {
     PollOnce(/*force=*/true, buffer);
     if (!busy) link_->ReadHeadNext();
     link_->EndPoll();

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -11,13 +12,17 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "spoolrpc/client/callback_batch.h"
 #include "spoolrpc/client/client_call.h"
 #include "spoolrpc/errors.pb.h"
+#include "spoolrpc/exec/overdue_watch.h"
+#include "spoolrpc/link/flush_scope.h"
 #include "spoolrpc/link/io_threads.h"
 #include "spoolrpc/link/session_link.h"
 #include "spoolrpc/spool/session_directory.h"
@@ -48,10 +53,15 @@ struct ClientSessionOptions {
 // Thread-safe. On a local file system the caller that waits reads the log for itself and for all
 // others that wait (one of them at a time); on a network file system an I/O thread does.
 class ClientSession final : public link::Pollable,
+                            public link::Flushable,
                             public std::enable_shared_from_this<ClientSession> {
  public:
-  explicit ClientSession(ClientSessionOptions options);
-  ~ClientSession() override;
+  // It is destroyed where its last reference goes, or by the reaper if that might be in a callback.
+  // `on_destroyed` is called when that has happened.
+  static std::shared_ptr<ClientSession> Make(ClientSessionOptions options,
+                                             std::function<void()> on_destroyed);
+  // True in callbacks that a session's own thread runs.
+  static bool InCallback();
 
   const spool::ServerEntry& server() const { return server_; }
   // Whether the server takes messages that are compressed so.
@@ -60,7 +70,7 @@ class ClientSession final : public link::Pollable,
   bool usable() const { return !closed_.load(std::memory_order_acquire); }
   // False once it takes no more calls: it has ended, or its server drains.
   bool takes_calls() const { return usable() && !draining_.load(std::memory_order_acquire); }
-  const std::string& peer() const { return peer_; }
+  const std::string& peer() const { return *peer_; }
   int open_calls() const { return open_.load(std::memory_order_relaxed); }
 
   // Sends the call and waits until it has ended; `call` says how. Blocks until its deadline at
@@ -83,6 +93,7 @@ class ClientSession final : public link::Pollable,
   void SendHalfClose(const ClientCall& call);
   void SendCredit(const ClientCall& call, uint64_t total);
   void Flush() ABSL_LOCKS_EXCLUDED(mu_);
+  void FlushNow() override ABSL_LOCKS_EXCLUDED(mu_);
   // Parses a reply that came in several frames, once the call has ended.
   void ParseReply(ClientCall* call);
 
@@ -102,6 +113,18 @@ class ClientSession final : public link::Pollable,
   os::Nanos Look(log::AlignedBuffer* buffer) override;
 
  private:
+  // A thread that reads the log while calls are open that nobody waits for, and runs their
+  // callbacks.
+  struct Reader {
+    std::thread thread;
+    std::shared_ptr<CallbackBatch> batch;  // that it runs
+    bool stuck = false;                    // in a callback: another reader has taken its place
+    bool done = false;                     // the thread needs nothing any more
+  };
+
+  explicit ClientSession(ClientSessionOptions options);
+  ~ClientSession() override;
+
   bool network() const { return pollers_ != nullptr; }
   bool Start(ClientCall* call) ABSL_LOCKS_EXCLUDED(mu_);
   // Until the call is done, or its version is not `seen`.
@@ -110,8 +133,17 @@ class ClientSession final : public link::Pollable,
   void Lead(ClientCall* call, uint32_t seen) ABSL_LOCKS_EXCLUDED(mu_);
   // Sleeps or spins until something may have come. `call` may be null.
   void Doze(ClientCall* call, uint32_t seen, os::Nanos until);
-  // Reads the log while calls are open that nobody waits for.
-  void ReadForAsyncCalls() ABSL_LOCKS_EXCLUDED(mu_);
+  void StartReader() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Of those that were stuck and have ended.
+  void JoinFormerReaders() ABSL_LOCKS_EXCLUDED(mu_);
+  void Read(Reader* reader) ABSL_LOCKS_EXCLUDED(mu_);
+  // Waits until there is something to read for; false: the reader is to end.
+  bool AwaitAsyncCalls() ABSL_LOCKS_EXCLUDED(mu_);
+  // Runs callbacks on the reader's thread; false: it is not the reader any more.
+  bool RunHere(Reader* reader, exec::OverdueWatch::Work* work,
+               std::vector<std::shared_ptr<CallbackSource>> sources) ABSL_LOCKS_EXCLUDED(mu_);
+  // For the watch: a callback takes long.
+  void OnStuck(Reader* reader) ABSL_LOCKS_EXCLUDED(mu_);
   // From here on ClientContext::TryCancel() wakes whoever waits for the call; before it sleeps.
   void LetCancelWake(ClientCall* call) ABSL_LOCKS_EXCLUDED(mu_);
   // The next waiting call reads from here on.
@@ -138,8 +170,11 @@ class ClientSession final : public link::Pollable,
   void TakeReply(ClientCall* call, absl::string_view payload);
   absl::Status ParseReplyMessage(ClientCall* call, absl::string_view bytes);
   absl::Status OnGoodbye(const log::Frame& frame) ABSL_LOCKS_EXCLUDED(mu_);
-  // One poll, and what follows from how it ended.
-  int PollOnce(bool force, log::AlignedBuffer* buffer) ABSL_LOCKS_EXCLUDED(mu_);
+  // One poll, and what follows from how it ended. What there is to tell then is told by threads of
+  // the runtime, or left in `callbacks`.
+  int PollOnce(bool force, log::AlignedBuffer* buffer,
+               std::vector<std::shared_ptr<CallbackSource>>* callbacks = nullptr)
+      ABSL_LOCKS_EXCLUDED(mu_);
   void OnPolled(const link::PollResult& result) ABSL_LOCKS_EXCLUDED(mu_);
   // The number that stands for a method on this session, and whether a CALL that says so is in the
   // log. Until one is, each says it.
@@ -169,7 +204,7 @@ class ClientSession final : public link::Pollable,
   const std::shared_ptr<const spool::Spool> spool_;
   const spool::ServerEntry server_;
   std::unique_ptr<spool::SessionDirectory> directory_;
-  const std::string peer_;
+  const std::shared_ptr<const std::string> peer_;
   const uint64_t max_request_size_;
   const bool zstd_;
   const os::Nanos term_;
@@ -193,11 +228,15 @@ class ClientSession final : public link::Pollable,
   absl::flat_hash_map<const char*, MethodId> method_ids_ ABSL_GUARDED_BY(mu_);
   // Calls whose callers sleep while another caller reads, and the versions that they have seen.
   std::list<std::pair<ClientCall*, uint32_t>> sleeping_ ABSL_GUARDED_BY(mu_);
-  // On a local file system: calls that nobody waits for, and the thread that reads for them.
+  // On a local file system: calls that nobody waits for, and the threads that have read for them,
+  // of which the last one does.
   int async_open_ ABSL_GUARDED_BY(mu_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   absl::CondVar async_changed_;
-  std::thread reader_ ABSL_GUARDED_BY(mu_);
+  std::list<Reader> readers_ ABSL_GUARDED_BY(mu_);
+  // A callback took long: until then they run elsewhere.
+  os::Nanos slow_until_ ABSL_GUARDED_BY(mu_) = 0;
+  std::atomic<int> in_callbacks_{0};  // readers that are
   // For the caller that leads.
   std::unique_ptr<log::AlignedBuffer> buffer_;
 };

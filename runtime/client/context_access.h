@@ -3,6 +3,7 @@
 #define SPOOLRPC_CLIENT_CONTEXT_ACCESS_H_
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -39,7 +40,8 @@ class ContextAccess {
   void SetTrailingMetadata(Metadata trailing) {
     context_->trailing_metadata_ = std::move(trailing);
   }
-  void SetPeer(const std::string& peer) { context_->peer_ = peer; }
+  void SetPeer(std::shared_ptr<const std::string> peer) { context_->peer_ = std::move(peer); }
+  const std::shared_ptr<const std::string>& shared_peer() const { return context_->peer_; }
   void SetCancelHook(std::function<void()> hook) {
     absl::MutexLock lock(&context_->mu_);
     context_->cancel_ = std::move(hook);

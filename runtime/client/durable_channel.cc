@@ -220,8 +220,9 @@ absl::Status DurableChannel::TakeReply(const spool::DurableCallRecord& call,
   ContextAccess access(context);
   access.SetInitialMetadata(rpc::DecodeMetadata(header.initial_metadata()));
   access.SetTrailingMetadata(rpc::DecodeMetadata(header.trailing_metadata()));
-  access.SetPeer(absl::StrCat("spool:", options_.path, "#", spool::IdName(record.server_id()), " ",
-                              record.process().host(), ":", record.process().pid()));
+  access.SetPeer(std::make_shared<const std::string>(
+      absl::StrCat("spool:", options_.path, "#", spool::IdName(record.server_id()), " ",
+                   record.process().host(), ":", record.process().pid())));
   absl::Status status = rpc::DecodeStatus(header);
   if (!status.ok()) {
     if (!IsReasonOfReply(header.reason())) return status;

@@ -149,7 +149,7 @@ void HedgedCall::Finish(absl::Status status, Copy* copy) {
     }
     access.SetInitialMetadata(copy->context.GetServerInitialMetadata());
     access.SetTrailingMetadata(copy->context.GetServerTrailingMetadata());
-    access.SetPeer(copy->context.peer());
+    access.SetPeer(own.shared_peer());
     if (own.acknowledged()) access.SetAcknowledged();
   }
   CancelCopies();

@@ -71,6 +71,12 @@ SessionPool::~SessionPool() {
   pollers_.reset();
   flushers_.reset();
   sessions.clear();
+  {
+    // One may be on its way to the reaper; calls, which hold the others, have all ended.
+    absl::MutexLock lock(&mu_);
+    const auto none = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return alive_ == 0; };
+    mu_.Await(absl::Condition(&none));
+  }
   EmptyGraves();
   if (wake_fd_ >= 0) close(wake_fd_);
 }
@@ -736,7 +742,14 @@ absl::Status SessionPool::Adopt(Pending* pending, const spool::VerdictRecord& ve
   options.flusher = flushers_.get();
   options.pollers = pollers_;
   options.directory = std::move(pending->directory);
-  auto session = std::make_shared<ClientSession>(std::move(options));
+  {
+    absl::MutexLock lock(&mu_);
+    ++alive_;
+  }
+  std::shared_ptr<ClientSession> session = ClientSession::Make(std::move(options), [this] {
+    absl::MutexLock lock(&mu_);
+    --alive_;
+  });
   const os::ProcessId process = spool::ToProcessId(pending->server.record->process());
   const int pidfd = env_.host->OpenPidfd(process);
   if (pidfd >= 0) {

@@ -153,6 +153,7 @@ class SessionPool {
   mutable absl::Mutex mu_;
   absl::CondVar changed_;
   std::vector<Member> sessions_ ABSL_GUARDED_BY(mu_);
+  int alive_ ABSL_GUARDED_BY(mu_) = 0;  // sessions of this pool that are not destroyed yet
   size_t turn_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t scans_ ABSL_GUARDED_BY(mu_) = 0;     // looks for servers
   size_t connecting_ ABSL_GUARDED_BY(mu_) = 0;  // sessions that wait for acceptance

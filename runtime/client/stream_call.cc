@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "spoolrpc/compress/message_codec.h"
 #include "spoolrpc/exec/thread_pool.h"
+#include "spoolrpc/link/flush_scope.h"
 #include "spoolrpc/rpc/call_header.h"
 #include "spoolrpc/rpc/error.h"
 #include "spoolrpc/rpc/stream_window.h"
@@ -47,10 +48,10 @@ absl::Status NoSession(const absl::Status& status, const MethodInfo& method,
       method.full_name, path);
 }
 
-os::Nanos AckDeadline(const CallSettings& settings, os::Nanos now) {
+os::Nanos AckDeadline(const CallSettings& settings, const os::Clock& clock) {
   // Who waits for a server for longer begins to count when there is one.
   if (settings.connect_deadline <= settings.ack_deadline) return settings.ack_deadline;
-  return os::After(now, absl::Nanoseconds(settings.ack_timeout));
+  return os::After(clock.Now(), absl::Nanoseconds(settings.ack_timeout));
 }
 
 StreamCall::StreamCall(const CallResources* resources, const MethodInfo& method,
@@ -114,25 +115,25 @@ void StreamCall::FailWith(absl::Status status) {
 
 bool StreamCall::BeginOn(const std::shared_ptr<ClientSession>& session) {
   const AtWork at_work(this);
-  auto owned = std::make_unique<ClientCall>(*method_, context_);
-  ClientCall* const attempt = owned.get();
-  attempt->request = request_;
-  attempt->request_size = request_size_;
-  attempt->reply = reply_;
-  attempt->max_reply_size = resources_->max_receive_size;
-  attempt->began = settings_.began;
-  attempt->deadline = settings_.deadline;
-  attempt->ack_deadline = AckDeadline(settings_, resources_->clock->Now());
-  attempt->previous_attempts = settings_.previous_attempts;
-  attempt->compression = settings_.compression;
-  attempt->observer = this;
-  attempt->async = async();
+  ClientCall* attempt = nullptr;
   // Goes without the lock, which its own threads take.
   std::shared_ptr<ClientSession> former;
   {
     absl::MutexLock lock(&mu_);
     if (state_ != State::kConnecting) return true;
-    attempts_.push_back(std::move(owned));
+    attempt = first_attempt_.has_value() ? &later_attempts_.emplace_back(*method_, context_)
+                                         : &first_attempt_.emplace(*method_, context_);
+    attempt->request = request_;
+    attempt->request_size = request_size_;
+    attempt->reply = reply_;
+    attempt->max_reply_size = resources_->max_receive_size;
+    attempt->began = settings_.began;
+    attempt->deadline = settings_.deadline;
+    attempt->ack_deadline = AckDeadline(settings_, *resources_->clock);
+    attempt->previous_attempts = settings_.previous_attempts;
+    attempt->compression = settings_.compression;
+    attempt->observer = this;
+    attempt->async = async();
     attempt_ = attempt;
     former = std::exchange(session_, session);
     credit_ = granted_ = told_ = rpc::kStreamWindow;
@@ -155,14 +156,20 @@ bool StreamCall::BeginOn(const std::shared_ptr<ClientSession>& session) {
     // The server may have shown meanwhile that it has begun.
     if (!replayable_) DropReplay();
     state_ = State::kOpen;
+    // One that waits for a server for long has not had this deadline before.
+    if (async() && attempt->ack_deadline < settings_.connect_deadline) {
+      if (std::exchange(has_deadline_, false)) resources_->deadlines->Remove(this);
+      SetDeadline();
+    }
     // What came meanwhile may have been taken, too.
     if (SendCredit()) flush = true;
     changed_.SignalAll();
     Schedule();  // what came meanwhile
   }
   if (flush) session->Flush();
-  // The caller may have cancelled before there was anything to give up.
-  session->GiveUpIfDue(attempt);
+  // The caller may have cancelled before there was anything to give up. (At a deadline a timer
+  // comes by.)
+  if (access().cancelled()) session->GiveUpIfDue(attempt);
   return true;
 }
 
@@ -627,22 +634,20 @@ void StreamCall::StartCall() {
     failed = state_ == State::kEnded;
     if (!failed) {
       state_ = State::kConnecting;
-      ArmTimer();
+      SetDeadline();
     }
     Schedule();
   }
   if (failed) return;
   if (request_ != nullptr) request_size_ = request_->ByteSizeLong();
   counter_.OnSend(request_size_);
-  const std::weak_ptr<CallObserver> weak = weak_from_this();
   hooked_ = true;
-  access().SetCancelHook([weak] {
-    if (const auto self = weak.lock()) static_cast<StreamCall*>(self.get())->Cancel();
-  });
+  // (Taken away before the end is told, for which that waits if it is being called.)
+  access().SetCancelHook([this] { Cancel(); });
   ConnectAsync();
 }
 
-void StreamCall::ArmTimer() {
+void StreamCall::SetDeadline() {
   const bool acknowledged =
       attempt_ != nullptr && attempt_->acknowledged.load(std::memory_order_acquire);
   const os::Nanos until = acknowledged ? settings_.deadline
@@ -650,22 +655,23 @@ void StreamCall::ArmTimer() {
                               ? std::min(settings_.deadline, attempt_->ack_deadline)
                               : std::min(settings_.deadline, settings_.connect_deadline);
   if (until == os::kNever) return;
-  const std::weak_ptr<CallObserver> weak = weak_from_this();
-  timer_ = resources_->timers->At(until, [weak] {
-    auto self = std::static_pointer_cast<StreamCall>(weak.lock());
-    if (self != nullptr) {
-      exec::ThreadPool::Shared()->Run([self = std::move(self)] { self->OnTimer(); });
-    }
-  });
+  has_deadline_ = true;
+  resources_->deadlines->Add(this, until);
 }
 
-void StreamCall::OnTimer() {
+void StreamCall::OnDue() {
+  auto self = std::static_pointer_cast<StreamCall>(weak_from_this().lock());
+  if (self == nullptr) return;
+  exec::ThreadPool::Shared()->Run([self = std::move(self)] { self->OnDeadline(); });
+}
+
+void StreamCall::OnDeadline() {
   const AtWork at_work(this);
   ClientCall* attempt = nullptr;
   std::shared_ptr<ClientSession> session;
   {
     absl::MutexLock lock(&mu_);
-    timer_ = 0;
+    has_deadline_ = false;
     if (state_ == State::kEnded) return;
     if (state_ == State::kConnecting && wait_ != 0 && resources_->pool->CancelWait(wait_)) {
       wait_ = 0;
@@ -680,7 +686,7 @@ void StreamCall::OnTimer() {
   }
   if (session != nullptr) session->GiveUpIfDue(attempt);
   absl::MutexLock lock(&mu_);
-  if (state_ != State::kEnded && timer_ == 0) ArmTimer();
+  if (state_ != State::kEnded && !has_deadline_) SetDeadline();
 }
 
 void StreamCall::StartRead(google::protobuf::MessageLite* message) {
@@ -722,14 +728,24 @@ void StreamCall::RemoveHold() {
 }
 
 void StreamCall::Schedule() {
-  if (!async() || scheduled_ || state_ == State::kIdle || self_ == nullptr) return;
+  if (!async() || scheduled_ || state_ == State::kIdle || self_ == nullptr || !HasNews()) return;
   scheduled_ = true;
-  exec::ThreadPool::Shared()->Run([self = self_] { self->Pump(); });
+  RunCallbacksSoon(self_);
 }
 
-void StreamCall::Pump() {
-  while (PumpOne()) {
-  }
+bool StreamCall::HasNews() const {
+  // (What PumpOne() would do.)
+  const bool ended = state_ == State::kEnded;
+  return (state_ == State::kOpen && attempt_->done.load(std::memory_order_acquire)) ||
+         (reactor_ != nullptr && !initial_told_ && (initial_ || ended || !inbound_.empty())) ||
+         (reading_ != nullptr && (ended || !inbound_.empty())) ||
+         (writing_ && (ended || write_failed_ || HasCredit())) || (closing_ && !writing_) ||
+         (ended && holds_ == 0 && at_work_ == 0 && !end_told_);
+}
+
+void StreamCall::RunCallbacks() {
+  const link::FlushScope flush_together;
+  while (PumpOne()) link::FlushScope::FlushIfDue();
 }
 
 bool StreamCall::PumpOne() {
@@ -825,7 +841,7 @@ void StreamCall::TellEnd() {
     self = std::move(self_);
     session = std::move(session_);
     status = status_;
-    if (timer_ != 0) resources_->timers->Cancel(timer_);
+    if (std::exchange(has_deadline_, false)) resources_->deadlines->Remove(this);
   }
   session.reset();
   if (reactor_ != nullptr) {

@@ -3,9 +3,10 @@
 #ifndef SPOOLRPC_CLIENT_STREAM_CALL_H_
 #define SPOOLRPC_CLIENT_STREAM_CALL_H_
 
-#include <deque>
 #include <functional>
+#include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,11 +15,12 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "spoolrpc/client/call_limit.h"
+#include "spoolrpc/client/callback_batch.h"
 #include "spoolrpc/client/channel_interface.h"
 #include "spoolrpc/client/client_call.h"
 #include "spoolrpc/client/client_session.h"
 #include "spoolrpc/client/session_pool.h"
-#include "spoolrpc/exec/timer_queue.h"
+#include "spoolrpc/exec/deadline_set.h"
 #include "spoolrpc/metrics/call_counter.h"
 
 namespace spoolrpc::client {
@@ -26,7 +28,7 @@ namespace spoolrpc::client {
 // What all calls of a channel share. Owned by the channel.
 struct CallResources {
   SessionPool* pool = nullptr;
-  exec::TimerQueue* timers = nullptr;
+  exec::DeadlineSet* deadlines = nullptr;
   const os::Clock* clock = nullptr;
   std::string path;
   size_t max_send_size = 0;
@@ -52,13 +54,16 @@ struct CallSettings {
 absl::Status NoSession(const absl::Status& status, const MethodInfo& method,
                        const CallSettings& settings, os::Nanos now, const CallResources& resources);
 
-// When an attempt that begins now has to be acknowledged.
-os::Nanos AckDeadline(const CallSettings& settings, os::Nanos now);
+// When an attempt that begins now, by `clock`, has to be acknowledged.
+os::Nanos AckDeadline(const CallSettings& settings, const os::Clock& clock);
 
 // Thread-safe. Owned by shared_ptr. One of two kinds: *blocking*, driven by the threads that wait
 // in it; or *asynchronous*, with a reactor or a callback, driven by threads of the runtime; it then
 // lives until its end has been told.
-class StreamCall final : public CallObserver, public AsyncClientCall {
+class StreamCall final : public CallObserver,
+                         public AsyncClientCall,
+                         public CallbackSource,
+                         private exec::DeadlineSet::Entry {
  public:
   // `request` is null if the client streams, `reply` if the server does.
   StreamCall(const CallResources* resources, const MethodInfo& method, ClientContext* context,
@@ -104,6 +109,9 @@ class StreamCall final : public CallObserver, public AsyncClientCall {
   bool OnMessage(std::string bytes, bool compressed) override ABSL_LOCKS_EXCLUDED(mu_);
   void OnCredit(uint64_t total) override ABSL_LOCKS_EXCLUDED(mu_);
   void OnEnded() override ABSL_LOCKS_EXCLUDED(mu_);
+
+  // --- CallbackSource.
+  void RunCallbacks() override ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   enum class State {
@@ -151,8 +159,10 @@ class StreamCall final : public CallObserver, public AsyncClientCall {
   void AwaitChange(uint32_t version) ABSL_LOCKS_EXCLUDED(mu_);
   uint32_t version() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Cancel() ABSL_LOCKS_EXCLUDED(mu_);
-  void ArmTimer() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void OnTimer() ABSL_LOCKS_EXCLUDED(mu_);
+  void SetDeadline() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // exec::DeadlineSet::Entry.
+  void OnDue() override;
+  void OnDeadline() ABSL_LOCKS_EXCLUDED(mu_);
 
   // An error if it cannot be sent.
   absl::Status Serialize(const google::protobuf::MessageLite& message, std::string* bytes) const;
@@ -175,9 +185,9 @@ class StreamCall final : public CallObserver, public AsyncClientCall {
   // It will not be sent again.
   void DropReplay() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  // Asynchronous: tells one end after the other, on a thread of the runtime.
+  // Asynchronous: has what there is to tell told, one end after the other.
   void Schedule() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Pump() ABSL_LOCKS_EXCLUDED(mu_);
+  bool HasNews() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool PumpOne() ABSL_LOCKS_EXCLUDED(mu_);
   void TellEnd() ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -206,9 +216,11 @@ class StreamCall final : public CallObserver, public AsyncClientCall {
   absl::Status status_ ABSL_GUARDED_BY(mu_);
   std::shared_ptr<ClientSession> session_ ABSL_GUARDED_BY(mu_);
   ClientCall* attempt_ ABSL_GUARDED_BY(mu_) = nullptr;
-  std::vector<std::unique_ptr<ClientCall>> attempts_ ABSL_GUARDED_BY(mu_);
+  // They live as long as this.
+  std::optional<ClientCall> first_attempt_ ABSL_GUARDED_BY(mu_);
+  std::list<ClientCall> later_attempts_ ABSL_GUARDED_BY(mu_);
   bool initial_ ABSL_GUARDED_BY(mu_) = false;
-  std::deque<Inbound> inbound_ ABSL_GUARDED_BY(mu_);
+  std::list<Inbound> inbound_ ABSL_GUARDED_BY(mu_);
   uint64_t received_ ABSL_GUARDED_BY(mu_) = 0;  // as credit counts
   uint64_t taken_ ABSL_GUARDED_BY(mu_) = 0;     // of that, by the program
   uint64_t granted_ ABSL_GUARDED_BY(mu_) = 0;   // to the server
@@ -217,13 +229,13 @@ class StreamCall final : public CallObserver, public AsyncClientCall {
   uint64_t credit_ ABSL_GUARDED_BY(mu_) = 0;
   bool half_closed_ ABSL_GUARDED_BY(mu_) = false;
   bool dropping_ ABSL_GUARDED_BY(mu_) = false;  // nobody will read
-  std::deque<Written> replay_ ABSL_GUARDED_BY(mu_);
+  std::list<Written> replay_ ABSL_GUARDED_BY(mu_);
   std::unique_ptr<google::protobuf::MessageLite> own_request_ ABSL_GUARDED_BY(mu_);
   bool replayable_ ABSL_GUARDED_BY(mu_) = true;
 
   // Asynchronous.
-  uint64_t wait_ ABSL_GUARDED_BY(mu_) = 0;  // in the pool; 0: none
-  exec::TimerQueue::Id timer_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t wait_ ABSL_GUARDED_BY(mu_) = 0;          // in the pool; 0: none
+  bool has_deadline_ ABSL_GUARDED_BY(mu_) = false;  // in resources_->deadlines
   bool scheduled_ ABSL_GUARDED_BY(mu_) = false;
   bool initial_told_ ABSL_GUARDED_BY(mu_) = false;
   google::protobuf::MessageLite* reading_ ABSL_GUARDED_BY(mu_) = nullptr;

@@ -33,6 +33,7 @@ SessionLink::SessionLink(LinkOptions options)
       observer_(options.peer_term) {
   const os::Nanos now = env_.clock->Now();
   last_look_ = now;
+  last_reading_ = now;
   // The writing of the first head, a moment ago, and nobody has read it yet.
   own_lease_.OnUnwatched(now);
 }
@@ -560,8 +561,12 @@ PollResult SessionLink::Poll(bool force, log::AlignedBuffer* buffer,
   // a reading of the log that began later.
   const bool have_head = ReadPeerHead(buffer, &flushed, &closed);
   const bool trusted = own_bell_trusted();
+  // (Nobody waits for what he has not rung for yet: that nothing was rung for is as good as a
+  // reading that found nothing.)
+  const os::Nanos now = env_.clock->Now();
+  last_look_.store(now, std::memory_order_seq_cst);
   if (trusted && !force && !have_head && !MayHaveNews()) return result;
-  last_look_.store(env_.clock->Now(), std::memory_order_relaxed);
+  last_reading_.store(now, std::memory_order_relaxed);
   result.status = TakeAll(trusted, buffer, &result, on_frame);
   if (result.frames > 0) {
     if (observer_.watching()) observer_.OnLife(env_.clock->Now());

@@ -171,8 +171,10 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   uint64_t peer_counter() const { return peer_counter_; }
   // Makes the next Poll() read the peer's head.
   void ReadHeadNext() { read_head_next_ = true; }
-  // When the last Poll() that really read began. For any thread.
+  // When the last Poll() began: what came earlier was taken by it. For any thread.
   os::Nanos last_look() const { return last_look_.load(std::memory_order_relaxed); }
+  // When the last one began that read the log, and did not only ask the doorbell. For any thread.
+  os::Nanos last_reading() const { return last_reading_.load(std::memory_order_relaxed); }
   // When the peer's lease is to be read next; kNever if nobody watches it. For the thread that
   // polls.
   os::Nanos next_head_reading() const;
@@ -268,6 +270,7 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   std::atomic<uint64_t> waiting_{0};  // queue_.memory()
   std::atomic<uint64_t> consumed_{0};
   std::atomic<os::Nanos> last_look_{0};
+  std::atomic<os::Nanos> last_reading_{0};
 };
 
 }  // namespace spoolrpc::link

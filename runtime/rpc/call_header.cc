@@ -35,16 +35,17 @@ absl::Status ParseMessage(absl::string_view bytes, absl::string_view what,
                                           "; do both sides use the same .proto file?"));
 }
 
-absl::Status CheckSerializable(const google::protobuf::MessageLite& message, absl::string_view what,
-                               size_t* size) {
+absl::Status CheckSerializable(const google::protobuf::MessageLite& message,
+                               absl::string_view method, size_t* size, absl::string_view part) {
   if (!message.IsInitialized()) {
-    return absl::InternalError(absl::StrCat(what, ": required fields of ", message.GetTypeName(),
+    return absl::InternalError(absl::StrCat(method, part, ": required fields of ",
+                                            message.GetTypeName(),
                                             " are not set: ", message.InitializationErrorString()));
   }
   *size = message.ByteSizeLong();
   if (*size > static_cast<size_t>(std::numeric_limits<int>::max())) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat(what, ": ", *size, " bytes, more than protobuf can serialize (2 GiB)"));
+    return absl::ResourceExhaustedError(absl::StrCat(
+        method, part, ": ", *size, " bytes, more than protobuf can serialize (2 GiB)"));
   }
   return absl::OkStatus();
 }

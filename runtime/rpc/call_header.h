@@ -17,9 +17,9 @@ absl::Status ParseMessage(absl::string_view bytes, absl::string_view what,
                           google::protobuf::MessageLite* message);
 
 // The size of `message`, after checking that it can be serialized: all required fields are set, and
-// it is below 2 GiB. The error names `what`.
-absl::Status CheckSerializable(const google::protobuf::MessageLite& message, absl::string_view what,
-                               size_t* size);
+// it is below 2 GiB. The error names `method` and, right behind it, `part`.
+absl::Status CheckSerializable(const google::protobuf::MessageLite& message,
+                               absl::string_view method, size_t* size, absl::string_view part = "");
 
 }  // namespace spoolrpc::rpc
 

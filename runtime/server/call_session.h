@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "spoolrpc/link/flush_scope.h"
 #include "spoolrpc/log/format.h"
 #include "spoolrpc/os/clock.h"
 #include "spoolrpc/rpc/method_info.h"
@@ -20,10 +21,8 @@ class ServerCall;
 class SessionHost;
 
 // Thread-safe.
-class CallSession {
+class CallSession : public link::Flushable {
  public:
-  virtual ~CallSession() = default;
-
   virtual SessionHost* host() const = 0;
   virtual const os::Clock* clock() const = 0;
   virtual size_t max_request_size() const = 0;
@@ -61,6 +60,7 @@ class CallSession {
                           const absl::Status& status) = 0;
   // Acknowledges the call, unless that or more has happened.
   virtual void Acknowledge(const std::shared_ptr<ServerCall>& call) = 0;
+  // Within a link::FlushScope of this thread that is put off; FlushNow() is not.
   virtual void Flush() = 0;
 };
 

@@ -3,6 +3,7 @@
 #define SPOOLRPC_SERVER_CONTEXT_ACCESS_H_
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,8 +17,12 @@ class ContextAccess {
  public:
   explicit ContextAccess(ServerContext* context) : context_(context) {}
 
-  void set_method(const std::string& method) { context_->method_ = method; }
-  void set_peer(const std::string& peer) { context_->peer_ = peer; }
+  void set_method(const std::string& method) {
+    context_->method_ = std::make_shared<const std::string>(method);
+  }
+  void set_peer(const std::string& peer) {
+    context_->peer_ = std::make_shared<const std::string>(peer);
+  }
   void set_peer_identity(const PeerIdentity& peer) { context_->peer_identity_ = peer; }
   void set_client_metadata(Metadata metadata) { context_->client_metadata_ = std::move(metadata); }
   void set_deadline(absl::Time deadline) { context_->deadline_ = deadline; }

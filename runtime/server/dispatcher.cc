@@ -18,10 +18,10 @@ constexpr os::Nanos kMillisecond = 1000000;
 // A handler that usually takes less than this is run by the loop: waking another thread costs as
 // much.
 constexpr os::Nanos kShortHandler = 20 * kMicrosecond;
-// So much of a batch of calls is run by the loop; the rest is shared out to the executor.
+// So much of a batch of calls is run by the loop; the rest is shared out to the executor, unless it
+// is of handlers that take no longer than handing them over does.
 constexpr os::Nanos kLongBatch = 200 * kMicrosecond;
-// A reply waits at most so long for others of its batch.
-constexpr os::Nanos kFlushAfter = 50 * kMicrosecond;
+constexpr os::Nanos kTinyHandler = 5 * kMicrosecond;
 // A handler on the loop that takes this long costs the loop its place.
 constexpr os::Nanos kLoopPatience = kMillisecond;
 // Calls without an answer are acknowledged after this long. Where no bell rings a write is a round
@@ -32,7 +32,7 @@ constexpr os::Nanos kAckAfterWithoutBell = 10 * kMillisecond;
 constexpr os::Nanos kTick = kMillisecond;
 constexpr os::Nanos kTickWithoutBell = 5 * kMillisecond;
 // The monitor sleeps after so many ticks without anything to do.
-constexpr int kIdleTicks = 100;
+constexpr int kIdleTicks = 20;
 constexpr os::Nanos kLongestSleep = 1000 * kMillisecond;
 constexpr int kPausesPerClock = 32;
 
@@ -181,7 +181,7 @@ void Dispatcher::RunBatch(std::vector<std::shared_ptr<ServerCall>> calls) {
   served_.fetch_add(size, std::memory_order_relaxed);
   std::sort(sessions.begin(), sessions.end());
   sessions.erase(std::unique(sessions.begin(), sessions.end()), sessions.end());
-  FlushAll(&sessions);
+  for (const auto& session : sessions) session->Flush();
   for (const auto& call : batch.calls()) call->OnReplySent();
 }
 
@@ -311,16 +311,9 @@ void Dispatcher::LoopOnce(uint64_t term, log::AlignedBuffer* buffer, std::vector
   }
 }
 
-void Dispatcher::FlushAll(std::vector<std::shared_ptr<CallSession>>* sessions) {
-  for (const auto& session : *sessions) session->Flush();
-  sessions->clear();
-}
-
 void Dispatcher::RunReady(uint64_t term) {
-  if (monitor_asleep_.load(std::memory_order_acquire)) WakeMonitor();
-  activity_.fetch_add(1, std::memory_order_relaxed);
-  const os::Nanos began = env_.clock->Now();
-  std::vector<std::shared_ptr<CallSession>> flush;
+  WakeMonitor();
+  const link::FlushScope flush_together;
   for (;;) {
     std::shared_ptr<ServerCall> call;
     Batcher* batcher = nullptr;
@@ -329,10 +322,7 @@ void Dispatcher::RunReady(uint64_t term) {
     bool as_worker = false;
     {
       absl::MutexLock lock(&mu_);
-      if (ready_.empty()) {
-        flush.swap(unflushed_);
-        break;
-      }
+      if (ready_.empty()) return;
       call = std::move(ready_.front());
       ready_.pop_front();
       batcher = BatcherFor(call->method());
@@ -349,7 +339,8 @@ void Dispatcher::RunReady(uint64_t term) {
       here = must || (batcher == nullptr && ExecutorFor(call->method()) == executor_.get() &&
                       (call->method()->info().kind == MethodKind::kUnary || call->uses_reactor()) &&
                       usual >= 0 && usual < kShortHandler &&
-                      static_cast<os::Nanos>(ready_.size() + 1) * usual < kLongBatch &&
+                      (usual < kTinyHandler ||
+                       static_cast<os::Nanos>(ready_.size() + 1) * usual < kLongBatch) &&
                       executor_->BeginInline());
       as_worker = here && !must;
       if (here) {
@@ -366,34 +357,26 @@ void Dispatcher::RunReady(uint64_t term) {
       Submit(std::move(call));
       continue;
     }
-    bool reply = RunCall(call);
+    link::FlushScope::Watch();
+    const bool reply = RunCall(call);
     if (as_worker) executor_->EndInline();
     if (reply && call->has_work_after_reply()) {
-      call->session()->Flush();
+      call->session()->FlushNow();
       call->OnReplySent();
-      reply = false;
+    } else if (reply) {
+      const link::FlushScope::Unwatched no_handler_runs;
+      call->session()->Flush();
     }
-    const os::Nanos now = env_.clock->Now();
-    absl::MutexLock lock(&mu_);
-    if (inline_term_ == term) {
-      inline_since_.store(0, std::memory_order_release);
-      inline_call_.reset();
+    {
+      absl::MutexLock lock(&mu_);
+      if (inline_term_ == term) {
+        inline_since_.store(0, std::memory_order_release);
+        inline_call_.reset();
+      }
+      if (!Leads(term)) return;
     }
-    if (reply && (unflushed_.empty() || unflushed_.back() != call->session())) {
-      unflushed_.push_back(call->session());
-    }
-    if (!Leads(term)) {
-      flush.swap(unflushed_);
-      break;
-    }
-    if (now - began > kFlushAfter && !unflushed_.empty()) {
-      flush.swap(unflushed_);
-      mu_.Unlock();
-      FlushAll(&flush);
-      mu_.Lock();
-    }
+    link::FlushScope::FlushIfDue();
   }
-  FlushAll(&flush);
 }
 
 void Dispatcher::Doze(uint32_t seen) {
@@ -420,6 +403,7 @@ void Dispatcher::Doze(uint32_t seen) {
 // ---------------------------------------------------------------- the monitor
 
 void Dispatcher::WakeMonitor() {
+  activity_.fetch_add(1, std::memory_order_seq_cst);
   if (!monitor_asleep_.load(std::memory_order_seq_cst) && !stopping_) return;
   absl::MutexLock lock(&monitor_mu_);
   monitor_wake_.SignalAll();
@@ -435,9 +419,12 @@ void Dispatcher::Monitor() {
       absl::MutexLock lock(&monitor_mu_);
       if (idle >= kIdleTicks) {
         monitor_asleep_.store(true, std::memory_order_seq_cst);
-        // Bounded: a call may have come between the last look and here.
-        monitor_wake_.WaitWithTimeout(&monitor_mu_, absl::Milliseconds(100));
+        // Of a call that comes now, and one who goes to sleep, one sees the other.
+        while (!stopping_ && activity_.load(std::memory_order_seq_cst) == activity) {
+          monitor_wake_.Wait(&monitor_mu_);
+        }
         monitor_asleep_.store(false, std::memory_order_seq_cst);
+        idle = 0;
       } else {
         monitor_wake_.WaitWithTimeout(&monitor_mu_, tick);
       }
@@ -458,7 +445,6 @@ void Dispatcher::Monitor() {
 void Dispatcher::Tick(os::Nanos now) {
   std::vector<std::shared_ptr<ServerCall>> acknowledge;
   std::vector<std::shared_ptr<ServerCall>> submit;
-  std::vector<std::shared_ptr<CallSession>> flush;
   {
     absl::MutexLock lock(&mu_);
     const os::Nanos ack_after = options_.bell == nullptr ? kAckAfterWithoutBell : kAckAfter;
@@ -474,7 +460,6 @@ void Dispatcher::Tick(os::Nanos now) {
         // Somebody else leads from here on; the thread in the handler notices when it is done.
         leader_.store(0, std::memory_order_release);
         vacant_ = true;
-        flush.swap(unflushed_);
         for (auto& call : ready_) submit.push_back(std::move(call));
         ready_.clear();
         if (idle_loops_ == 0 && !stopping_) {
@@ -485,7 +470,6 @@ void Dispatcher::Tick(os::Nanos now) {
       }
     }
   }
-  FlushAll(&flush);
   for (const auto& call : acknowledge) call->session()->Acknowledge(call);
   for (auto& call : submit) Submit(std::move(call));
 }

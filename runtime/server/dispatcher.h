@@ -99,6 +99,7 @@ class Dispatcher {
   void Doze(uint32_t seen);
   void Monitor() ABSL_LOCKS_EXCLUDED(mu_);
   void Tick(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
+  // There is something for it to watch over.
   void WakeMonitor() ABSL_LOCKS_EXCLUDED(monitor_mu_);
   void Submit(std::shared_ptr<ServerCall> call) ABSL_LOCKS_EXCLUDED(mu_);
   std::unique_ptr<Executor> NewExecutor(int workers, absl::string_view queue);
@@ -114,7 +115,6 @@ class Dispatcher {
   void RunAndFlush(const std::shared_ptr<ServerCall>& call) ABSL_LOCKS_EXCLUDED(mu_);
   // Runs the call, up to but without the flush of its reply. False: nothing is to be flushed.
   bool RunCall(const std::shared_ptr<ServerCall>& call);
-  static void FlushAll(std::vector<std::shared_ptr<CallSession>>* sessions);
 
   const DispatcherOptions options_;
   const os::Environment env_;
@@ -150,8 +150,6 @@ class Dispatcher {
   // an earlier one, of which nothing is said here any more once the next leader runs a call.
   std::shared_ptr<ServerCall> inline_call_ ABSL_GUARDED_BY(mu_);
   uint64_t inline_term_ ABSL_GUARDED_BY(mu_) = 0;
-  // Sessions with replies that the loop has not flushed.
-  std::vector<std::shared_ptr<CallSession>> unflushed_ ABSL_GUARDED_BY(mu_);
   // Calls that the executor has, in the order of their admission.
   std::deque<std::pair<os::Nanos, std::weak_ptr<ServerCall>>> unacknowledged_ ABSL_GUARDED_BY(mu_);
   std::vector<std::thread> loops_ ABSL_GUARDED_BY(mu_);

@@ -75,6 +75,7 @@ class DurableCall final : public CallSession, public std::enable_shared_from_thi
   void SendCredit(uint64_t, uint64_t) override {}
   void Acknowledge(const std::shared_ptr<ServerCall>&) override {}
   void Flush() override {}
+  void FlushNow() override {}
 
  private:
   // Steps 2 and 3.

@@ -501,11 +501,12 @@ void DurableCalls::Dispatch(const std::shared_ptr<DurableCall>& session,
     return;
   }
   const spool::ProcessIdentity& caller = record.process();
-  const std::string peer = absl::StrCat("spool:", options_.spool->root(), "#", spool::kDurable, "/",
-                                        spool::IdName(record.ticket()), " ", caller.host(), ":",
-                                        caller.pid(), " uid ", caller_id.uid);
-  auto call = std::make_shared<ServerCall>(session, /*id=*/1, method, header, Peer{peer, caller_id},
-                                           options_.env.clock->Now());
+  auto peer = std::make_shared<const std::string>(absl::StrCat(
+      "spool:", options_.spool->root(), "#", spool::kDurable, "/", spool::IdName(record.ticket()),
+      " ", caller.host(), ":", caller.pid(), " uid ", caller_id.uid));
+  auto call =
+      std::make_shared<ServerCall>(session, /*id=*/1, method, header,
+                                   Peer{std::move(peer), caller_id}, options_.env.clock->Now());
   if (absl::Status parsed = call->ParseRequest(request->bytes, /*compressed=*/false);
       !parsed.ok()) {
     session->Refuse(parsed, ErrorInfo::BAD_MESSAGE);

@@ -21,9 +21,15 @@ namespace spoolrpc::server {
 class MethodEntry {
  public:
   MethodEntry(const MethodInfo* info, const MethodHandler* handler)
-      : info_(info), handler_(handler), concurrency_(info->concurrency), batch_(info->batch) {}
+      : info_(info),
+        name_(std::make_shared<const std::string>(info->full_name)),
+        handler_(handler),
+        concurrency_(info->concurrency),
+        batch_(info->batch) {}
 
   const MethodInfo& info() const { return *info_; }
+  // Its full name.
+  const std::shared_ptr<const std::string>& name() const { return name_; }
   const MethodHandler& handler() const { return *handler_; }
 
   // How many workers of its own it has; 0: it uses the server's.
@@ -40,6 +46,12 @@ class MethodEntry {
   os::Nanos usual_time() const { return usual_time_.load(std::memory_order_relaxed); }
   void OnRun(os::Nanos took) {
     const os::Nanos before = usual_time();
+    // One that took much longer than any before it was preempted, most likely. Two were not.
+    if (before >= 0 && took > 8 * before + kNoise) {
+      if (!outlier_.exchange(true, std::memory_order_relaxed)) return;
+    } else if (outlier_.load(std::memory_order_relaxed)) {
+      outlier_.store(false, std::memory_order_relaxed);
+    }
     usual_time_.store(before < 0 ? took : before + (took - before) / 8, std::memory_order_relaxed);
   }
 
@@ -48,13 +60,17 @@ class MethodEntry {
   void set_metrics(metrics::CallMetrics* metrics) { metrics_ = metrics; }
 
  private:
+  static constexpr os::Nanos kNoise = 10'000;
+
   const MethodInfo* const info_;
+  const std::shared_ptr<const std::string> name_;
   const MethodHandler* const handler_;
   // Constant once the server has started.
   int concurrency_;
   BatchSpec batch_;
   metrics::CallMetrics* metrics_ = nullptr;
   std::atomic<os::Nanos> usual_time_{-1};
+  std::atomic<bool> outlier_{false};  // the run before was one
 };
 
 // By the handlers that they stand for; must outlive the table.

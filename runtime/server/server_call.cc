@@ -28,7 +28,7 @@ ServerCall::ServerCall(std::shared_ptr<CallSession> session, uint64_t id, Method
     context_.watch_deadline_ = [this] { WatchDeadline(); };
   }
   context_.cancel_ = [this] { Cancel(); };
-  context_.method_ = method->info().full_name;
+  context_.method_ = method->name();
   context_.peer_ = peer.name;
   context_.peer_identity_ = peer.identity;
   if (header.metadata_size() > 0)
@@ -58,7 +58,7 @@ absl::Status ServerCall::ParseRequest(absl::string_view bytes, bool compressed) 
     if (!whole.ok()) {
       return absl::Status(
           whole.status().code(),
-          absl::StrCat(context_.method_, ": the request: ", whole.status().message()));
+          absl::StrCat(*context_.method_, ": the request: ", whole.status().message()));
     }
     counter_.OnReceive(whole->size());
     return rpc::ParseMessage(*whole, method_->info().full_name, request_.get());
@@ -84,7 +84,7 @@ void ServerCall::RunHandler() {
   if (client_streams() || server_streams()) WatchDeadline();
   bool threw = false;
   absl::Status status = RunGuarded(
-      context_.method_,
+      *context_.method_,
       [this] { return method_->handler().Run(&context_, request_.get(), reply_.get(), this); },
       &threw);
   if (threw) session_->host()->OnHandlerFailed(status);
@@ -119,15 +119,15 @@ void ServerCall::CheckResult() {
     if (overridden_) {
       FailReply(override_, override_reason_);
     } else if (context_.try_cancel_.load(std::memory_order_acquire)) {
-      status_ = absl::CancelledError(absl::StrCat(context_.method_, ": cancelled by the server"));
+      status_ = absl::CancelledError(absl::StrCat(*context_.method_, ": cancelled by the server"));
     } else if (deadline_passed_.load(std::memory_order_acquire)) {
       // Whatever the handler makes of being cancelled: the client may learn of this first.
       status_ =
-          absl::DeadlineExceededError(absl::StrCat(context_.method_, ": the deadline passed"));
+          absl::DeadlineExceededError(absl::StrCat(*context_.method_, ": the deadline passed"));
     } else if (status_.ok() && cancelled() && (client_streams() || server_streams())) {
       // Where the stream was broken off it looked to the handler as if it had ended: its OK is
       // about less than the client has sent, or wants.
-      status_ = absl::CancelledError(absl::StrCat(context_.method_, ": cancelled"));
+      status_ = absl::CancelledError(absl::StrCat(*context_.method_, ": cancelled"));
     }
   }
   if (!context_.initial_metadata_.empty() || !context_.trailing_metadata_.empty()) {
@@ -137,12 +137,11 @@ void ServerCall::CheckResult() {
       context_.initial_metadata_.clear();
       context_.trailing_metadata_.clear();
       status_ = absl::InternalError(
-          absl::StrCat(context_.method_, ": the handler set bad metadata: ", checked.message()));
+          absl::StrCat(*context_.method_, ": the handler set bad metadata: ", checked.message()));
     }
   }
   if (!status_.ok() || reply_ == nullptr) return;
-  if (absl::Status s =
-          rpc::CheckSerializable(*reply_, absl::StrCat(context_.method_, ": reply"), &reply_size_);
+  if (absl::Status s = rpc::CheckSerializable(*reply_, *context_.method_, &reply_size_, ": reply");
       !s.ok()) {
     FailReply(std::move(s), ErrorInfo::BAD_MESSAGE);
   }
@@ -264,14 +263,14 @@ void ServerCall::StopReading() {
 
 bool ServerCall::Serialize(const google::protobuf::MessageLite& message, std::string* bytes) {
   size_t size = 0;
-  const std::string what = absl::StrCat(context_.method_, ": message");
-  if (absl::Status s = rpc::CheckSerializable(message, what, &size); !s.ok()) {
+  if (absl::Status s = rpc::CheckSerializable(message, *context_.method_, &size, ": message");
+      !s.ok()) {
     Override(std::move(s), ErrorInfo::BAD_MESSAGE);
     return false;
   }
   if (size > session_->max_reply_size()) {
-    Override(absl::ResourceExhaustedError(absl::StrCat(context_.method_, ": the message has ", size,
-                                                       " bytes, this server sends at most ",
+    Override(absl::ResourceExhaustedError(absl::StrCat(*context_.method_, ": the message has ",
+                                                       size, " bytes, this server sends at most ",
                                                        session_->max_reply_size())),
              ErrorInfo::MESSAGE_TOO_LARGE);
     return false;
@@ -287,7 +286,7 @@ void ServerCall::SendInitial(bool asked) {
   wire::InitialMetadata initial;
   if (absl::Status s = rpc::CheckMetadata(context_.initial_metadata_); !s.ok()) {
     Override(absl::InternalError(
-                 absl::StrCat(context_.method_, ": the handler set bad metadata: ", s.message())),
+                 absl::StrCat(*context_.method_, ": the handler set bad metadata: ", s.message())),
              0);
   } else {
     rpc::EncodeMetadata(context_.initial_metadata_, initial.mutable_metadata());
@@ -352,11 +351,11 @@ void ServerCall::StartReactor(std::function<void()> done) {
   ServerReactor* reactor = nullptr;
   bool threw = false;
   absl::Status failure = RunGuarded(
-      context_.method_,
+      *context_.method_,
       [&] {
         reactor = method_->handler().Start(&context_, request_.get(), reply_.get());
         return absl::UnimplementedError(
-            absl::StrCat(context_.method_, " is not implemented by this server"));
+            absl::StrCat(*context_.method_, " is not implemented by this server"));
       },
       &threw);
   if (threw) session_->host()->OnHandlerFailed(failure);
@@ -370,9 +369,7 @@ void ServerCall::StartReactor(std::function<void()> done) {
   }
   reactor->BindCall(shared_from_this());
   if (failed) Finish(std::move(failure));
-  absl::MutexLock lock(&mu_);
-  scheduled_ = false;
-  Schedule();
+  Pump();
 }
 
 void ServerCall::StartSendInitialMetadata() {
@@ -432,8 +429,8 @@ void ServerCall::Schedule() {
 }
 
 void ServerCall::Pump() {
-  while (PumpOne()) {
-  }
+  const link::FlushScope flush_together;
+  while (PumpOne()) link::FlushScope::FlushIfDue();
 }
 
 bool ServerCall::PumpOne() {
@@ -509,8 +506,12 @@ bool ServerCall::PumpOne() {
     case What::kFinish:
       CheckResult();
       session_->EndCall(shared_from_this());
-      session_->Flush();
-      OnReplySent();
+      if (has_work_after_reply()) {
+        session_->FlushNow();
+        OnReplySent();
+      } else {
+        session_->Flush();
+      }
       return true;
     case What::kDone:
       break;

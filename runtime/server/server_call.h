@@ -4,8 +4,8 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <string>
 
@@ -27,13 +27,13 @@
 
 namespace spoolrpc::server {
 
-// Shared by the session, which may cancel it, and whoever runs it. Thread-safe.
 // Who calls.
 struct Peer {
-  std::string name;  // for people
+  std::shared_ptr<const std::string> name;  // for people
   PeerIdentity identity;
 };
 
+// Shared by the session, which may cancel it, and whoever runs it. Thread-safe.
 class ServerCall final : public ServerStream,
                          public AsyncServerCall,
                          public std::enable_shared_from_this<ServerCall> {
@@ -166,7 +166,7 @@ class ServerCall final : public ServerStream,
 
   absl::Mutex mu_;
   absl::CondVar changed_;
-  std::deque<Inbound> inbound_ ABSL_GUARDED_BY(mu_);
+  std::list<Inbound> inbound_ ABSL_GUARDED_BY(mu_);
   bool half_closed_ ABSL_GUARDED_BY(mu_) = false;
   bool reading_stopped_ ABSL_GUARDED_BY(mu_) = false;
   uint64_t received_ ABSL_GUARDED_BY(mu_) = 0;  // as credit counts

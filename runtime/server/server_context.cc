@@ -2,6 +2,12 @@
 
 namespace spoolrpc {
 
+const std::shared_ptr<const std::string>& ServerContext::Empty() {
+  static const auto* const empty =
+      new std::shared_ptr<const std::string>(std::make_shared<const std::string>());
+  return *empty;
+}
+
 void ServerContext::NotifyOnCancel(std::function<void()> callback) {
   std::function<void()> watch;
   {

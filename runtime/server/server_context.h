@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,10 +32,10 @@ class ServerContext {
   ServerContext& operator=(const ServerContext&) = delete;
 
   // "/package.Service/Method".
-  const std::string& method() const { return method_; }
+  const std::string& method() const { return *method_; }
   // Who calls, as "spool:/path#SESSION HOST:PID uid UID", for people. The uid is that of the files
   // in which the call came; host and pid are what the client says.
-  const std::string& peer() const { return peer_; }
+  const std::string& peer() const { return *peer_; }
   // The same for programs: whose files they are, by the kernel's word.
   const PeerIdentity& peer_identity() const { return peer_identity_; }
   const Metadata& client_metadata() const { return client_metadata_; }
@@ -85,8 +86,9 @@ class ServerContext {
   friend class server::ContextAccess;
   friend class server::ServerCall;
 
-  std::string method_;
-  std::string peer_;
+  // Shared by all calls of the method, and of the session.
+  std::shared_ptr<const std::string> method_ = Empty();
+  std::shared_ptr<const std::string> peer_ = Empty();
   PeerIdentity peer_identity_;
   Metadata client_metadata_;
   Metadata initial_metadata_;
@@ -99,6 +101,8 @@ class ServerContext {
   mutable std::atomic<bool> try_cancel_{false};
   // Tells the call; set when that is made.
   std::function<void()> cancel_;
+
+  static const std::shared_ptr<const std::string>& Empty();
 
   // A callback of NotifyOnCancel() that was taken out begins; false: it is too late for it.
   bool BeginTelling() ABSL_LOCKS_EXCLUDED(mu_);

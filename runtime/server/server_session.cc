@@ -29,6 +29,8 @@ uint64_t MaxUnread(uint64_t max_reply_size) {
 }
 // A client without open calls renews every 6 terms; one that was silent for 18 is dead.
 constexpr int kTermsOfIdleClient = 18;
+// How often the files of an idle session are read whose doorbells work.
+constexpr int kTermsBetweenReadings = 3;
 constexpr os::Nanos kDoubtLook = 20 * 1000000;
 
 bool OffersZstd(const spool::SessionRecord& record) {
@@ -49,8 +51,9 @@ ServerSession::ServerSession(ServerSessionOptions options)
       methods_(options.methods),
       id_(options.accepted->record.session_id()),
       client_(spool::ToProcessId(options.accepted->record.process())),
-      peer_{absl::StrCat("spool:", options.spool_path, "#", spool::IdName(id_), " ", client_.host,
-                         ":", client_.pid, " uid ", options.accepted->uid),
+      peer_{std::make_shared<const std::string>(
+                absl::StrCat("spool:", options.spool_path, "#", spool::IdName(id_), " ",
+                             client_.host, ":", client_.pid, " uid ", options.accepted->uid)),
             {options.accepted->uid, options.accepted->gid}},
       slot_(options.slot),
       term_(options.term),
@@ -111,8 +114,10 @@ os::Nanos ServerSession::Look(log::AlignedBuffer* buffer) {
   const os::Nanos now = env_.clock->Now();
   const bool busy = open_.load(std::memory_order_relaxed) > 0;
   const bool doubt = in_doubt_.load(std::memory_order_relaxed);
-  if (doubt || (!busy && now - idle_since_ >= client_term_)) link_->ReadHeadNext();
-  PollOnce(/*force=*/true, /*inline_allowed=*/false, buffer);
+  const bool quiet = !busy && !doubt && link_->bells_trusted();
+  const bool read = !quiet || now - link_->last_reading() >= term_ * kTermsBetweenReadings;
+  if (doubt || (read && !busy && now - idle_since_ >= client_term_)) link_->ReadHeadNext();
+  PollOnce(read, /*inline_allowed=*/false, buffer);
   const uint64_t counter = link_->peer_counter();
   if (busy || counter != idle_counter_) {
     idle_counter_ = counter;
@@ -129,7 +134,11 @@ os::Nanos ServerSession::Look(log::AlignedBuffer* buffer) {
     return now + kDoubtLook;
   }
   if (in_doubt_.load(std::memory_order_relaxed)) return now + kDoubtLook;
-  if (link_->bells_trusted()) return std::min(now + term_ / 4, head);
+  if (link_->bells_trusted()) {
+    // At times that idle sessions share: a thousand of them wake a thread as often as one.
+    const os::Nanos step = term_ / 8;
+    return std::min((now + term_ / 4) / step * step, head);
+  }
   return std::min(next, head);
 }
 
@@ -206,18 +215,18 @@ int ServerSession::PollOnce(bool force, bool inline_allowed, log::AlignedBuffer*
       End(wire::Goodbye::CLOSED, "", /*client_gone=*/false);
       break;
     case link::PollResult::End::kLeaseExpired:
-      host_->Warn(absl::StrCat("session ", peer_.name, ": ", result.status.message()));
+      host_->Warn(absl::StrCat("session ", *peer_.name, ": ", result.status.message()));
       End(wire::Goodbye::EXPIRED, std::string(result.status.message()),
           env_.host->Look(client_) == os::Liveness::kDead);
       break;
     case link::PollResult::End::kCorrupt:
-      host_->Warn(absl::StrCat("session ", peer_.name, ": ", result.status.ToString()));
+      host_->Warn(absl::StrCat("session ", *peer_.name, ": ", result.status.ToString()));
       End(wire::Goodbye::CORRUPT, std::string(result.status.message()), false);
       break;
     case link::PollResult::End::kFailed: {
       const bool gone = absl::IsNotFound(result.status);
       if (gone) client_closed_ = true;
-      if (!gone) host_->Warn(absl::StrCat("session ", peer_.name, ": ", result.status.ToString()));
+      if (!gone) host_->Warn(absl::StrCat("session ", *peer_.name, ": ", result.status.ToString()));
       End(wire::Goodbye::PROTOCOL_ERROR, std::string(result.status.message()), gone);
       break;
     }
@@ -680,8 +689,12 @@ void ServerSession::Acknowledge(const std::shared_ptr<ServerCall>& call) {
 }
 
 void ServerSession::Flush() {
+  if (!link::FlushScope::Defer(this)) FlushNow();
+}
+
+void ServerSession::FlushNow() {
   if (const absl::Status s = link_->Flush(); !s.ok() && !ended()) {
-    host_->Warn(absl::StrCat("session ", peer_.name, ": ", s.ToString()));
+    host_->Warn(absl::StrCat("session ", *peer_.name, ": ", s.ToString()));
     End(wire::Goodbye::CLOSED, std::string(s.message()), false);
   }
 }

@@ -79,7 +79,7 @@ class ServerSession final : public link::Pollable,
   const std::string& id() const { return id_; }
   uint32_t slot() const { return slot_; }
   const os::ProcessId& client() const { return client_; }
-  const std::string& peer() const { return peer_.name; }
+  const std::string& peer() const { return *peer_.name; }
   SessionHost* host() const override { return host_; }
   const os::Clock* clock() const override { return env_.clock; }
   size_t max_request_size() const override { return max_request_size_; }
@@ -107,6 +107,7 @@ class ServerSession final : public link::Pollable,
                   const absl::Status& status) override ABSL_LOCKS_EXCLUDED(mu_);
   void Acknowledge(const std::shared_ptr<ServerCall>& call) override ABSL_LOCKS_EXCLUDED(mu_);
   void Flush() override;
+  void FlushNow() override;
 
   // Renews the lease if calls are open and it is time.
   void RenewLease(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);

@@ -29,6 +29,8 @@ constexpr os::Nanos kRefusalTime = 60000 * kMillisecond;
 constexpr os::Nanos kShortestGravesInterval = 20 * kMillisecond;
 constexpr os::Nanos kLongestGravesInterval = 2000 * kMillisecond;
 constexpr int kIoThreads = 4;
+// How often a local inbox is looked at all the same that nobody but the owner's programs uses.
+constexpr absl::Duration kOwnersInboxLook = absl::Seconds(1);
 constexpr absl::Duration kDeadlineLook = absl::Milliseconds(50);
 constexpr absl::Duration kDrainGoodbyeTime = absl::Seconds(2);
 // How long a server that shuts down waits for clients to make room for replies.
@@ -184,7 +186,10 @@ void SpoolServer::Dispatch(std::vector<std::shared_ptr<ServerCall>> calls, bool 
   dispatcher_->Dispatch(std::move(calls), inline_allowed);
 }
 
-void SpoolServer::OnSessionEnded(ServerSession* session, bool client_gone) { Wake(); }
+void SpoolServer::OnSessionEnded(ServerSession* session, bool client_gone) {
+  some_ended_.store(true, std::memory_order_release);
+  Wake();
+}
 
 int SpoolServer::OnRung(uint32_t slot, log::AlignedBuffer* buffer) {
   std::shared_ptr<ServerSession> session;
@@ -279,6 +284,11 @@ void SpoolServer::HousekeepOnce() {
   if (rung || now >= next_inbox_) {
     wait::PollInterval interval = options_.poll_interval;
     interval.min = std::max(interval.min, absl::Milliseconds(spool_->network() ? 5 : 20));
+    // Clients of the same user ring; where there are others, who cannot, the inbox is looked at as
+    // often as any file.
+    if (!spool_->network() && spool_->file_mode() == 0600 && !doorbell_lost_) {
+      interval.max = std::max(interval.max, kOwnersInboxLook);
+    }
     wait::PollSchedule schedule(interval, last_arrival_);
     next_inbox_ = schedule.Next(now);
   }
@@ -473,6 +483,8 @@ void SpoolServer::RenewLease() {
 }
 
 void SpoolServer::RemoveEnded(os::Nanos now) {
+  const bool more = some_ended_.exchange(false, std::memory_order_acq_rel);
+  if (!more && ended_since_.empty()) return;
   for (const auto& session : Sessions()) {
     if (!session->ended()) continue;
     RenewLeaseIfDue();

@@ -149,6 +149,7 @@ class SpoolServer final : public SessionHost {
   std::atomic<bool> stopping_{false};
   std::atomic<bool> inbox_rung_{false};
   std::atomic<bool> durable_rung_{false};
+  std::atomic<bool> some_ended_{false};  // since the last RemoveEnded()
   absl::Notification stepped_down_;
 
   // Held while one session is accepted: whoever has set draining_ and then had it knows that no

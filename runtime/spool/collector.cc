@@ -191,6 +191,8 @@ bool Collector::ServerSeesToIt(const SessionRecord& record, uint32_t session_uid
 
 void Collector::CollectSession(const std::string& id, const std::string& own_server_id,
                                ServesFn serves) {
+  // (Before any file is touched: there may be a thousand of them.)
+  if (serves(id)) return;
   os::SystemCalls* const calls = spool_->env().calls;
   const std::string path = spool_->session(id);
   const auto info = os::StatPath(calls, path);
@@ -208,19 +210,16 @@ void Collector::CollectSession(const std::string& id, const std::string& own_ser
                      ReasonOf(read, ErrorInfo::REASON_UNSPECIFIED) == ErrorInfo::VERSION_MISMATCH;
   if (absl::IsDataLoss(read) || absl::IsPermissionDenied(read) ||
       (absl::IsFailedPrecondition(read) && !newer)) {
-    if (!serves(id) && Expired(id, Join(path, kRequests), 0, kTermsOfIdleSession)) {
+    if (Expired(id, Join(path, kRequests), 0, kTermsOfIdleSession)) {
       Remove(path, absl::StrCat("its record is damaged, and nobody has renewed its lease for ",
                                 kTermsOfIdleSession, " terms"));
     }
     return;
   }
   if (!read.ok()) return;
-  if (record.server_id() == own_server_id) {
-    if (serves(id)) return;
-    // Its client may have died before it announced the session.
-  } else if (ServerSeesToIt(record, info->uid)) {
-    return;
-  }
+  // (One of this server's own that it does not serve: its client may have died before it announced
+  // it.)
+  if (record.server_id() != own_server_id && ServerSeesToIt(record, info->uid)) return;
   if (const auto why = AbandonedByClient(id, record); why.has_value()) Remove(path, *why);
 }
 

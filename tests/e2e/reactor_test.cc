@@ -409,7 +409,8 @@ TEST_P(ReactorTest, Deadline) {
     absl::Status status;
     absl::Notification done;
   } reader;
-  context.set_timeout(absl::Milliseconds(200));
+  // Long enough for the call to begin on a slow machine.
+  context.set_timeout(absl::Seconds(3));
   const Text request = Number(int64_t{1} << 40);
   stub_->async()->Expand(&context, &request, &reader);
   reader.StartCall();

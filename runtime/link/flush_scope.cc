@@ -1,0 +1,128 @@
+#include "spoolrpc/link/flush_scope.h"
+
+#include <atomic>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "spoolrpc/exec/overdue_watch.h"
+#include "spoolrpc/os/clock.h"
+
+namespace spoolrpc::link {
+namespace {
+
+constexpr os::Nanos kFlushAfter = 50'000;
+
+// What one thread has put off.
+class Deferred {
+ public:
+  Deferred() : work_(exec::OverdueWatch::Shared(), [this] { FlushWaiting(); }) {}
+
+  void Add(std::shared_ptr<Flushable> flushable) {
+    {
+      absl::MutexLock lock(&mu_);
+      if (waiting_.empty()) {
+        since_ = os::Clock::Real()->Now();
+        watched_ = false;
+      }
+      last_.store(flushable.get(), std::memory_order_relaxed);
+      waiting_.push_back(std::move(flushable));
+    }
+    if (!unwatched) Watch();
+  }
+
+  void Watch() {
+    if (watched_ || last_.load(std::memory_order_relaxed) == nullptr) return;
+    watched_ = begun_ = true;
+    work_.Begin();
+  }
+
+  void FlushIfDue() {
+    if (last_.load(std::memory_order_relaxed) == nullptr) return;
+    if (os::Clock::Real()->Now() - since_ >= kFlushAfter) FlushAll();
+  }
+
+  void FlushAll() {
+    if (std::exchange(begun_, false)) work_.End();
+    FlushWaiting();
+  }
+
+  const Flushable* last() const { return last_.load(std::memory_order_relaxed); }
+
+  // The thread's own.
+  int depth = 0;           // scopes
+  bool unwatched = false;  // FlushScope::Unwatched
+
+ private:
+  // By the thread, or the watch.
+  void FlushWaiting() {
+    if (last_.load(std::memory_order_relaxed) == nullptr) return;
+    std::vector<std::shared_ptr<Flushable>> flush;
+    {
+      absl::MutexLock lock(&mu_);
+      flush.swap(waiting_);
+      last_.store(nullptr, std::memory_order_relaxed);
+    }
+    for (const auto& flushable : flush) flushable->FlushNow();
+  }
+
+  // Set under mu_; null: nothing waits.
+  std::atomic<const Flushable*> last_{nullptr};
+  // The thread's own.
+  os::Nanos since_ = 0;
+  bool watched_ = false;  // what waits is
+  bool begun_ = false;    // work_ has
+  absl::Mutex mu_;
+  std::vector<std::shared_ptr<Flushable>> waiting_ ABSL_GUARDED_BY(mu_);
+  exec::OverdueWatch::Work work_;
+};
+
+Deferred* ThisThread() {
+  thread_local Deferred deferred;
+  return &deferred;
+}
+
+// Without making one for a thread that has no scope.
+thread_local Deferred* current = nullptr;
+
+}  // namespace
+
+FlushScope::FlushScope() {
+  Deferred* const deferred = ThisThread();
+  if (deferred->depth++ == 0) current = deferred;
+}
+
+FlushScope::~FlushScope() {
+  if (--current->depth > 0) return;
+  Deferred* const deferred = std::exchange(current, nullptr);
+  deferred->FlushAll();
+}
+
+FlushScope::Unwatched::Unwatched() {
+  if (current != nullptr) current->unwatched = true;
+}
+
+FlushScope::Unwatched::~Unwatched() {
+  if (current != nullptr) current->unwatched = false;
+}
+
+void FlushScope::Watch() {
+  if (current != nullptr) current->Watch();
+}
+
+bool FlushScope::open() { return current != nullptr; }
+
+const Flushable* FlushScope::last() { return current->last(); }
+
+void FlushScope::Add(std::shared_ptr<Flushable> flushable) { current->Add(std::move(flushable)); }
+
+void FlushScope::FlushIfDue() {
+  if (current != nullptr) current->FlushIfDue();
+}
+
+void FlushScope::FlushAll() {
+  if (current != nullptr) current->FlushAll();
+}
+
+}  // namespace spoolrpc::link
