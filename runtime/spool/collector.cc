@@ -160,9 +160,7 @@ void Collector::CollectServers() {
     const bool again = absl::IsNotFound(os::StatPath(calls, Join(directory, kRecord)).status());
     if (!again) {
       RemoveServer(directory, why);
-    } else if (options_.dry_run) {
-      leftovers_.push_back({directory, why, absl::OkStatus()});
-    } else if (RemoveServerFiles(*spool_, directory)) {
+    } else if (options_.dry_run || RemoveServerFiles(*spool_, directory)) {
       leftovers_.push_back({directory, why, absl::OkStatus()});
     }
   }
