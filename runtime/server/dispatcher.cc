@@ -116,7 +116,7 @@ std::vector<Executor*> Dispatcher::Executors() {
 
 void Dispatcher::RunAndFlush(const std::shared_ptr<ServerCall>& call) {
   if (!RunCall(call)) return;
-  call->session()->Flush();
+  call->session()->FlushNow();
   call->OnReplySent();
 }
 
@@ -181,7 +181,7 @@ void Dispatcher::RunBatch(std::vector<std::shared_ptr<ServerCall>> calls) {
   served_.fetch_add(size, std::memory_order_relaxed);
   std::sort(sessions.begin(), sessions.end());
   sessions.erase(std::unique(sessions.begin(), sessions.end()), sessions.end());
-  for (const auto& session : sessions) session->Flush();
+  for (const auto& session : sessions) session->FlushNow();
   for (const auto& call : batch.calls()) call->OnReplySent();
 }
 

@@ -25,6 +25,14 @@ class CallbacksTest : public BothTransports {
     Text reply;
   };
 
+  // `done` is told when the call has ended, as it should.
+  static void Begin(Probe::Stub* stub, Call* call, absl::Notification* done) {
+    stub->async()->Echo(&call->context, &call->request, &call->reply, [done](absl::Status status) {
+      EXPECT_OK(status);
+      done->Notify();
+    });
+  }
+
   ProbeService service_;
   std::unique_ptr<Server> server_;
 };
@@ -61,10 +69,7 @@ TEST_P(CallbacksTest, OneThatWaitsForACallThatItBegan) {
   stub->async()->Echo(&first.context, &first.request, &first.reply, [&](absl::Status status) {
     EXPECT_OK(status);
     absl::Notification inner;
-    stub->async()->Echo(&second.context, &second.request, &second.reply, [&](absl::Status s) {
-      EXPECT_OK(s);
-      inner.Notify();
-    });
+    Begin(stub.get(), &second, &inner);
     EXPECT_TRUE(inner.WaitForNotificationWithTimeout(kLong));
     done.Notify();
   });
@@ -103,10 +108,7 @@ TEST_P(CallbacksTest, BlockingCallsGoOnBesideOneThatWaits) {
   }
   Call async;
   absl::Notification async_done;
-  stub->async()->Echo(&async.context, &async.request, &async.reply, [&](absl::Status status) {
-    EXPECT_OK(status);
-    async_done.Notify();
-  });
+  Begin(stub.get(), &async, &async_done);
   EXPECT_TRUE(async_done.WaitForNotificationWithTimeout(kLong));
   go_on.Notify();
   EXPECT_TRUE(done.WaitForNotificationWithTimeout(kLong));
