@@ -3,7 +3,8 @@
 //
 // Modes (--mode), each of which prints one line of results (benchmarks/measure.h):
 //   latency        one call after another
-//   large          the same, of large messages: only the first replies are compared in full
+//   large          the same, of large messages: only the first replies are compared in full;
+//                  large_raw, if the contender has it, with messages that are bytes
 //   rate_blocking  calls a second of --in_flight threads on one channel, with the blocking stub
 //   rate_async     calls a second with so many in flight, with the callback stub: the end of a call
 //                  starts the next one

@@ -13,6 +13,7 @@ namespace spoolrpc::benchmarks {
 namespace {
 
 std::string MeasureKill(const ClientSettings& settings);
+std::string MeasureRaw(const ClientSettings& settings);
 
 struct SpoolApi {
   using Service = EchoService;
@@ -40,7 +41,8 @@ struct SpoolApi {
     return nullptr;
   }
   static std::string OtherMode(const ClientSettings& settings) {
-    return settings.mode == "kill" ? MeasureKill(settings) : "";
+    if (settings.mode == "kill") return MeasureKill(settings);
+    return settings.mode == "large_raw" ? MeasureRaw(settings) : "";
   }
 };
 
@@ -88,6 +90,27 @@ std::string MeasureKill(const ClientSettings& settings) {
   const absl::Duration took = absl::Now() - begin;
   for (std::thread& thread : threads) thread.join();
   return absl::StrFormat("told_ms=%.3f", absl::ToDoubleMilliseconds(took));
+}
+
+// Mode `large_raw`: as `large`, but with the raw-bytes API. The request lies in memory of the
+// program's, as that of a generated stub does.
+std::string MeasureRaw(const ClientSettings& settings) {
+  GenericStub stub(SpoolApi::Connect(settings.address, /*large=*/true));
+  const Bytes request(std::string(settings.payload_bytes, 'x'));
+  const auto call = [&](bool compare) {
+    Bytes reply;
+    ClientContext context;
+    DieUnlessOk<SpoolApi>(
+        stub.UnaryCall(&context, "/spoolrpc.benchmarks.RawEchoService/Echo", request, &reply));
+    if (reply.size() != request.size()) Die("the echo has another size");
+    if (compare && reply.view() != request.view()) Die("the echo differs from the request");
+  };
+  for (int i = 0; i <= settings.warmup; ++i) call(/*compare=*/true);  // the first connects
+  LatencyPlan plan;
+  plan.calls = settings.calls;
+  plan.pause = settings.pause;
+  plan.server = settings.server;
+  return Format(MeasureLatency(plan, [&call] { call(/*compare=*/false); }));
 }
 
 }  // namespace

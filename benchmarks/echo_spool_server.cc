@@ -59,6 +59,11 @@ std::shared_ptr<void> Start(const std::string& address) {
   builder.AddSpool(address);
   builder.RegisterService(&running->echo);
   builder.RegisterService(&running->spool_echo);
+  builder.RegisterRawMethod("/spoolrpc.benchmarks.RawEchoService/Echo",
+                            [](ServerContext*, const Bytes& request, Bytes* reply) {
+                              *reply = request;
+                              return absl::OkStatus();
+                            });
   builder.set_max_receive_message_size(size_t{2} << 30);
   builder.set_max_send_message_size(size_t{2} << 30);
   // (What it says as it starts and ends would stand in the middle of the results.)

@@ -11,7 +11,9 @@
 #include "cli/report.h"
 #include "cli/text.h"
 #include "google/rpc/status.pb.h"
+#include "spoolrpc/link/bulk_reference.h"
 #include "spoolrpc/rpc/call_header.h"
+#include "spoolrpc/spool/layout.h"
 #include "spoolrpc/wire.pb.h"
 
 namespace spoolrpc::cli {
@@ -20,8 +22,20 @@ namespace {
 // Of calls at once; a log that has more is hostile, and its later calls are described less well.
 constexpr size_t kMaxOpen = 100000;
 
-std::string MessageSize(absl::string_view message, bool more) {
-  return absl::StrCat("message ", Plural(message.size(), "byte"), more ? " so far" : "");
+// A message, or the reference in its place.
+std::string MessageText(absl::string_view message, uint8_t flags, std::string* wrong) {
+  const bool more = (flags & log::kMore) != 0;
+  if ((flags & log::kBulk) == 0) {
+    return absl::StrCat("message ", Plural(message.size(), "byte"), more ? " so far" : "");
+  }
+  const auto reference = link::DecodeBulkReference(message);
+  if (!reference.has_value()) {
+    *wrong = "no reference to a bulk buffer where the message would be";
+    return Plural(message.size(), "byte");
+  }
+  return absl::StrCat("message ", Plural(reference->length, "byte"), " in ", spool::kBulk,
+                      reference->buffer, " at ", reference->offset, ", generation ",
+                      reference->generation);
 }
 
 }  // namespace
@@ -50,6 +64,8 @@ std::string FrameTypeName(log::FrameType type) {
       return "INITIAL";
     case log::FrameType::kCredit:
       return "CREDIT";
+    case log::FrameType::kRelease:
+      return "RELEASE";
     case log::FrameType::kPad:
       return "PAD";
   }
@@ -60,8 +76,11 @@ std::string FrameFlags(uint8_t flags) {
   std::vector<std::string> names;
   if ((flags & log::kMore) != 0) names.emplace_back("MORE");
   if ((flags & log::kAcked) != 0) names.emplace_back("ACKED");
+  if ((flags & log::kCompressed) != 0) names.emplace_back("COMPRESSED");
+  if ((flags & log::kBulk) != 0) names.emplace_back("BULK");
   if ((flags & log::kSkippable) != 0) names.emplace_back("SKIPPABLE");
-  const int rest = flags & ~(log::kMore | log::kAcked | log::kSkippable);
+  const int rest = flags & ~(log::kMore | log::kAcked | log::kCompressed | log::kBulk |
+                             log::kSkippable);
   if (rest != 0) names.push_back(absl::StrFormat("0x%02x", rest));
   return absl::StrJoin(names, " ");
 }
@@ -71,7 +90,9 @@ void PayloadText::OnMissing() {
   open_.clear();
 }
 
-std::string PayloadText::DescribeReply(absl::string_view payload, bool more, std::string* wrong) {
+std::string PayloadText::DescribeReply(absl::string_view payload, uint8_t flags,
+                                       std::string* wrong) {
+  const bool more = (flags & log::kMore) != 0;
   wire::ReplyHeader header;
   if (const absl::Status split = rpc::SplitPayload(&payload, &header); !split.ok()) {
     // A large ReplyHeader may go on in the next frame; and it may lie in frames that are gone.
@@ -95,7 +116,7 @@ std::string PayloadText::DescribeReply(absl::string_view payload, bool more, std
     absl::StrAppend(&text, " {", rest, "}");
   }
   if (has_details) absl::StrAppend(&text, " details {", MessageLine(details), "}");
-  return absl::StrCat(text, ", ", MessageSize(payload, more));
+  return absl::StrCat(text, ", ", MessageText(payload, flags, wrong));
 }
 
 std::string PayloadText::Describe(const log::Frame& frame, std::string* wrong) {
@@ -118,18 +139,19 @@ std::string PayloadText::Describe(const log::Frame& frame, std::string* wrong) {
         *wrong = std::string(split.message());
         return Plural(frame.payload.size(), "byte");
       }
-      return absl::StrCat("{", MessageLine(header), "}, ", MessageSize(payload, more));
+      return absl::StrCat("{", MessageLine(header), "}, ",
+                          MessageText(payload, frame.flags, wrong));
     }
     case log::FrameType::kReply:
       if (goes_on) return absl::StrCat("the last ", Plural(payload.size(), "byte"));
-      return DescribeReply(payload, more, wrong);
+      return DescribeReply(payload, frame.flags, wrong);
     case log::FrameType::kData:
       if (direction_ == log::Direction::kResponses && !goes_on) {
-        return DescribeReply(payload, more, wrong);
+        return DescribeReply(payload, frame.flags, wrong);
       }
       return absl::StrCat(more ? "the next " : "the last ", Plural(payload.size(), "byte"));
     case log::FrameType::kMessage:
-      return MessageSize(payload, more);
+      return MessageText(payload, frame.flags, wrong);
     case log::FrameType::kInitial: {
       wire::InitialMetadata initial;
       if (more) return Plural(payload.size(), "byte");
@@ -147,6 +169,14 @@ std::string PayloadText::Describe(const log::Frame& frame, std::string* wrong) {
       }
       memcpy(&total, payload.data(), sizeof(total));
       return absl::StrCat("up to ", total);
+    }
+    case log::FrameType::kRelease: {
+      const auto release = link::DecodeBulkRelease(payload);
+      if (!release.has_value()) {
+        *wrong = "a payload that is no RELEASE";
+        return Plural(payload.size(), "byte");
+      }
+      return absl::StrCat(spool::kBulk, release->buffer, ", generation ", release->generation);
     }
     case log::FrameType::kGoodbye: {
       wire::Goodbye goodbye;

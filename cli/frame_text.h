@@ -30,7 +30,7 @@ class PayloadText {
   void OnMissing();
 
  private:
-  std::string DescribeReply(absl::string_view payload, bool more, std::string* wrong);
+  std::string DescribeReply(absl::string_view payload, uint8_t flags, std::string* wrong);
 
   const log::Direction direction_;
   // Calls whose message goes on in DATA frames.

@@ -7,6 +7,7 @@
 #include "spoolrpc/client/channel.h"
 #include "spoolrpc/client/client_context.h"
 #include "spoolrpc/client/client_interceptor.h"
+#include "spoolrpc/client/generic_stub.h"
 #include "spoolrpc/interceptors/logging_interceptor.h"
 #include "spoolrpc/interceptors/metrics_interceptor.h"
 #include "spoolrpc/metrics/registry.h"

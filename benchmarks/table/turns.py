@@ -19,8 +19,6 @@ from programs import Failed, Program, cpu_seconds, disk_kib, resident_kib, run, 
 
 SESSIONS = 1000
 PAUSE = "1ms"  # between calls that shall find both sides asleep: 20 times as long as either side spins
-# How messages of 1 MiB to 1 GiB go; the ordinary method while there is no API of raw bytes.
-LARGE_METHOD, LARGE_METHOD_TEXT = "Echo", "bytes field"
 MIB = 1 << 20
 # Makes glibc keep the memory that a program has freed. By default it gives large blocks back to the kernel, and in a
 # virtual machine touching them again takes far longer than copying into them.
@@ -108,16 +106,17 @@ def unary(contender):
     return take
 
 
-def large(mebibytes, calls, quick_calls, method, keep_memory=False):
-    """Echoes of large messages; the first of each turn, which connects, does not count."""
+def large(mebibytes, calls, quick_calls, mode="large_raw", keep_memory=False):
+    """Echoes of large messages; the first of each turn, which connects, does not count. `mode` is ours."""
     def one(contender):
         def take(setting):
             whom, environment = {}, None
             if keep_memory:
                 address, environment = f"{contender}-keeps", KEEP_MEMORY
                 whom = {"address": address, "pid": setting.server(contender, address, environment).pid}
-            return run(setting.client(contender, "--mode=large", f"--payload_bytes={mebibytes * MIB}", "--warmup=0",
-                                      f"--method={method}", f"--calls={setting.few(calls, quick_calls)}", **whom),
+            its_mode = mode if contender == "spool" else "large"
+            return run(setting.client(contender, f"--mode={its_mode}", f"--payload_bytes={mebibytes * MIB}",
+                                      "--warmup=0", f"--calls={setting.few(calls, quick_calls)}", **whom),
                        environment=environment)
         return take
     return Turn({name: one(name) for name in ("spool", "grpc")}, rounds=5, quick_rounds=1 if mebibytes > 1 else 3)
@@ -241,11 +240,12 @@ TURNS = {
     "stream": Turn(rate("stream_reader")),
     "stream_hinted": Turn(rate("stream_reader", "--method=DownloadHinted")),
     "stream_reactor": Turn(rate("stream")),
-    "echo_1mib": large(1, 200, 50, LARGE_METHOD),
-    "echo_64mib": large(64, 10, 3, LARGE_METHOD),
-    "echo_64mib_bytes": large(64, 10, 3, "Echo"),
-    "echo_1mib_kept": large(1, 200, 50, LARGE_METHOD, keep_memory=True),
-    "echo_64mib_kept": large(64, 10, 3, LARGE_METHOD, keep_memory=True),
+    "echo_1mib": large(1, 200, 50),
+    "echo_64mib": large(64, 10, 3),
+    "echo_1gib": large(1024, 3, 1),
+    "echo_1mib_bytes": large(1, 200, 50, "large"),
+    "echo_64mib_bytes": large(64, 10, 3, "large"),
+    "echo_64mib_bytes_kept": large(64, 10, 3, "large", keep_memory=True),
     "asleep": Turn({"spool": asleep("spool", "--method=InlineEcho"),
                     "pool": asleep("spool", "--method=PooledEcho"),
                     "grpc": asleep("grpc"),
@@ -257,8 +257,6 @@ TURNS = {
     "net_ops": Turn({"spool": network_operations}, 1, 1),
     "system_calls": Turn({name: system_calls(name) for name in ("spool", "grpc")}, 1, 1),
 }
-if LARGE_METHOD == "Echo":
-    del TURNS["echo_64mib"]  # (it would be the same twice)
 
 
 def tidy(directory):

@@ -89,7 +89,7 @@ Channel::Channel(std::string path, const ChannelOptions& options)
       limit_(std::make_unique<client::CallLimit>(options.max_calls_in_flight)),
       timers_(std::make_unique<exec::TimerQueue>(options.environment.clock)),
       deadlines_(std::make_unique<exec::DeadlineSet>(options.environment.clock, timers_.get())),
-      pool_(std::make_unique<client::SessionPool>(path_, options_)),
+      pool_(std::make_unique<client::SessionPool>(path_, options_, calls_)),
       resources_(std::make_unique<client::CallResources>(
           client::CallResources{pool_.get(), deadlines_.get(), options.environment.clock, path_,
                                 options.max_send_message_size, options.max_receive_message_size})),
@@ -100,6 +100,13 @@ Channel::Channel(std::string path, const ChannelOptions& options)
           options.poll_interval})) {}
 
 Channel::~Channel() = default;
+
+MutableBytes Channel::AllocateRequest(size_t size) {
+  if (size >= options_.bulk_threshold && size <= options_.max_send_message_size) {
+    if (const auto session = pool_->TryGet(nullptr)) return session->AllocateRequest(size);
+  }
+  return MutableBytes(size);
+}
 
 DurableInterface* Channel::durable() { return durable_.get(); }
 

@@ -81,6 +81,9 @@ struct ChannelOptions {
   // The largest message that is sent, and that is accepted, in bytes.
   size_t max_send_message_size = size_t{64} << 20;
   size_t max_receive_message_size = size_t{64} << 20;
+  // Messages of at least so many bytes go through bulk buffers, where both sides are on one host and
+  // the spool is on a local file system (docs/protocol.md, section 7).
+  size_t bulk_threshold = size_t{256} << 10;
 
   Balancing balancing = Balancing::kRoundRobin;
 
@@ -155,6 +158,8 @@ class Channel final : public ChannelInterface, public std::enable_shared_from_th
                    google::protobuf::MessageLite* reply, ClientReactor* reactor) override;
   void OnUnobservedError(const MethodInfo& method, const absl::Status& status) override
       ABSL_LOCKS_EXCLUDED(mu_);
+
+  MutableBytes AllocateRequest(size_t size) override;
 
   DurableInterface* durable() override;
 

@@ -9,6 +9,7 @@
 #include "google/protobuf/message_lite.h"
 #include "spoolrpc/client/client_reactor.h"
 #include "spoolrpc/client/client_stream.h"
+#include "spoolrpc/link/bytes.h"
 #include "spoolrpc/rpc/method_info.h"
 
 namespace spoolrpc {
@@ -51,6 +52,9 @@ class ChannelInterface {
   // A call of `method` ended with `status`, an error, and its future is gone without anybody having
   // looked. Called on any thread; must not block. Does nothing here.
   virtual void OnUnobservedError(const MethodInfo& /*method*/, const absl::Status& /*status*/) {}
+
+  // See GenericStub::Allocate(). Memory of its own here.
+  virtual MutableBytes AllocateRequest(size_t size) { return MutableBytes(size); }
 
   // Calls that outlive both processes (spoolrpc/client/durable.h); lives as long as the channel.
   // Null: there are none.

@@ -13,6 +13,7 @@
 #include "spoolrpc/client/context_access.h"
 #include "spoolrpc/log/format.h"
 #include "spoolrpc/os/clock.h"
+#include "spoolrpc/rpc/arrived_message.h"
 #include "spoolrpc/rpc/method_info.h"
 #include "spoolrpc/rpc/reassembly.h"
 #include "spoolrpc/wire.pb.h"
@@ -26,8 +27,8 @@ class CallObserver : public std::enable_shared_from_this<CallObserver> {
  public:
   virtual ~CallObserver() = default;
   virtual void OnInitialMetadata(Metadata metadata) = 0;
-  // The bytes of a message. False: the server had no credit for it.
-  virtual bool OnMessage(std::string bytes, bool compressed) = 0;
+  // A message. False: the server had no credit for it.
+  virtual bool OnMessage(rpc::ArrivedMessage message) = 0;
   // The server takes messages until so much was sent (docs/format.md, section 3).
   virtual void OnCredit(uint64_t total) = 0;
   // The call has left the session; it says how.
@@ -72,6 +73,8 @@ struct ClientCall {
   std::unique_ptr<rpc::Reassembly> reply_bytes;
   bool parse_reply_bytes = false;
   bool reply_compressed = false;
+  // Of a reply in a bulk buffer; its header is in reply_bytes.
+  std::shared_ptr<link::IncomingBulk> reply_bulk;
   // A message or metadata that comes in several frames.
   std::unique_ptr<rpc::Reassembly> partial;
   log::FrameType partial_type = log::FrameType::kMessage;

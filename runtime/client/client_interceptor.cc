@@ -205,6 +205,8 @@ class InterceptedChannel final : public ChannelInterface {
     channel_->OnUnobservedError(method, status);
   }
 
+  MutableBytes AllocateRequest(size_t size) override { return channel_->AllocateRequest(size); }
+
   // (Their submission and their end may be in different processes: they pass no interceptors.)
   DurableInterface* durable() override { return channel_->durable(); }
 

@@ -65,6 +65,7 @@ ClientSession::ClientSession(ClientSessionOptions options)
   link.peer_slot = options.server_slot;
   link.own_term = term_;
   link.peer_term = static_cast<os::Nanos>(server_.record->lease_term_ns());
+  SetUpBulk(options, &link);
   if (network()) {
     // Nobody answers a call before it is written: until then nobody looks for the answer.
     link.on_written = [expecting = expecting_, this_session = static_cast<link::Pollable*>(this),
@@ -139,6 +140,10 @@ void ClientSession::ParseReply(ClientCall* call) {
 }
 
 void ClientSession::SendMessage(const ClientCall& call, uint8_t flags, absl::string_view bytes) {
+  if (auto bulk = link_->PrepareBulk(bytes)) {
+    link_->SendBulk(log::FrameType::kMessage, flags, call.id, nullptr, std::move(bulk));
+    return;
+  }
   link_->SendBytes(log::FrameType::kMessage, flags, call.id, nullptr, bytes);
 }
 
@@ -213,6 +218,8 @@ bool ClientSession::Start(ClientCall* call) {
       size = compressed.size();
     }
   }
+  auto bulk = compressed.empty() ? size > 0 ? link_->PrepareBulk(*call->request, size) : nullptr
+                                 : link_->PrepareBulk(compressed);
   bool renew = false;
   bool first = false;
   {
@@ -238,8 +245,15 @@ bool ClientSession::Start(ClientCall* call) {
       call->done.store(true, std::memory_order_release);
       return false;
     }
+    // (A reference takes its place in the same frame.)
+    if (bulk != nullptr && link::kHeaderSizeField + header.ByteSizeLong() +
+                                   link::kBulkReferenceSize >
+                               link_->max_single()) {
+      bulk = nullptr;
+    }
     call->id = next_call_++;
-    if (link::kHeaderSizeField + header.ByteSizeLong() + 16 + size > link_->max_single()) {
+    if (bulk == nullptr &&
+        link::kHeaderSizeField + header.ByteSizeLong() + 16 + size > link_->max_single()) {
       header.set_message_size(size);
     }
     calls_.emplace(call->id, call);
@@ -254,10 +268,14 @@ bool ClientSession::Start(ClientCall* call) {
       renew = link_->own_lease().due(now);
       first = true;
     }
-    call->position = compressed.empty() ? link_->SendMessage(log::FrameType::kCall, 0, call->id,
-                                                             &header, call->request, size)
-                                        : link_->SendBytes(log::FrameType::kCall, log::kCompressed,
-                                                           call->id, &header, compressed);
+    const uint8_t flags = compressed.empty() ? 0 : log::kCompressed;
+    call->position =
+        bulk != nullptr ? link_->SendBulk(log::FrameType::kCall, flags, call->id, &header,
+                                          std::move(bulk))
+        : compressed.empty()
+            ? link_->SendMessage(log::FrameType::kCall, flags, call->id, &header, call->request,
+                                 size)
+            : link_->SendBytes(log::FrameType::kCall, flags, call->id, &header, compressed);
     // What still waits for room may yet be taken back, and its method's name with it.
     if (!it->second.told) it->second.told = !link_->backlogged();
     // From when the server can know of the call.
@@ -570,6 +588,8 @@ absl::Status ClientSession::OnFrame(const log::Frame& frame) {
       SetAcknowledged(call);
       return absl::OkStatus();
     case log::FrameType::kMessage:
+      if ((frame.flags & log::kBulk) != 0) return OnBulkMessage(call, frame);
+      [[fallthrough]];
     case log::FrameType::kInitial:
       if (call != nullptr) OnPart(call, frame);
       return absl::OkStatus();
@@ -577,6 +597,7 @@ absl::Status ClientSession::OnFrame(const log::Frame& frame) {
       if (call != nullptr) OnCredit(call, frame);
       return absl::OkStatus();
     case log::FrameType::kReply:
+      if ((frame.flags & log::kBulk) != 0) return OnBulkReply(call, frame);
       if (call != nullptr) OnReply(call, frame);
       return absl::OkStatus();
     default:
@@ -608,7 +629,7 @@ void ClientSession::OnPart(ClientCall* call, const log::Frame& frame) {
   const bool begins = frame.type != log::FrameType::kData;
   const bool compressed = (frame.flags & log::kCompressed) != 0;
   if (begins && !more && frame.payload.size() <= call->max_reply_size) {
-    OnWhole(call, frame.type, compressed, std::string(frame.payload));
+    OnWhole(call, frame.type, {std::string(frame.payload), nullptr, compressed});
     return;
   }
   if (begins) {
@@ -626,13 +647,13 @@ void ClientSession::OnPart(ClientCall* call, const log::Frame& frame) {
   }
   if (more) return;
   const std::unique_ptr<rpc::Reassembly> whole = std::move(call->partial);
-  OnWhole(call, call->partial_type, call->partial_compressed, std::move(whole->bytes()));
+  OnWhole(call, call->partial_type,
+          {std::move(whole->bytes()), nullptr, call->partial_compressed});
 }
 
-void ClientSession::OnWhole(ClientCall* call, log::FrameType type, bool compressed,
-                            std::string bytes) {
+void ClientSession::OnWhole(ClientCall* call, log::FrameType type, rpc::ArrivedMessage message) {
   if (type == log::FrameType::kMessage) {
-    if (!call->observer->OnMessage(std::move(bytes), compressed)) {
+    if (!call->observer->OnMessage(std::move(message))) {
       Break(call, rpc::TransportError(absl::StatusCode::kInternal, ErrorInfo::BAD_MESSAGE,
                                       "the server sends more than it was given credit for", true,
                                       call->method->full_name, link_->read_path()));
@@ -640,7 +661,7 @@ void ClientSession::OnWhole(ClientCall* call, log::FrameType type, bool compress
     }
   } else {
     wire::InitialMetadata initial;
-    if (!initial.ParseFromString(bytes)) {
+    if (!initial.ParseFromString(message.bytes)) {
       Break(call, rpc::TransportError(absl::StatusCode::kInternal, ErrorInfo::BAD_MESSAGE,
                                       "the server's initial metadata does not parse", true,
                                       call->method->full_name, link_->read_path()));
@@ -716,10 +737,11 @@ void ClientSession::TakeReply(ClientCall* call, absl::string_view payload) {
     call->status = std::move(status);
     return;
   }
-  if (payload.size() > call->max_reply_size) {
+  const uint64_t size = call->reply_bulk == nullptr ? payload.size() : call->reply_bulk->size();
+  if (size > call->max_reply_size) {
     call->status =
         rpc::TransportError(absl::StatusCode::kResourceExhausted, ErrorInfo::MESSAGE_TOO_LARGE,
-                            absl::StrCat("the reply has ", payload.size(),
+                            absl::StrCat("the reply has ", size,
                                          " bytes, this channel accepts ", call->max_reply_size),
                             true, method);
     return;
@@ -729,6 +751,10 @@ void ClientSession::TakeReply(ClientCall* call, absl::string_view payload) {
     return;
   }
   call->context.SetReplyCompressed(call->reply_compressed);
+  if (call->reply_bulk != nullptr) {
+    call->status = ParseBulkReply(call);
+    return;
+  }
   const absl::Status parsed = ParseReplyMessage(call, payload);
   if (!parsed.ok()) {
     call->status = rpc::TransportErrorFrom(parsed, ErrorInfo::BAD_MESSAGE, true);
@@ -857,6 +883,7 @@ void ClientSession::Lose(ErrorInfo::Reason reason, const absl::Status& why,
 os::Nanos ClientSession::Housekeep(log::AlignedBuffer* buffer) {
   if (!usable()) return os::kNever;
   const os::Nanos now = env_.clock->Now();
+  link_->HousekeepBulk(now);
   const bool busy = open_.load(std::memory_order_relaxed) > 0;
   const spool::OwnLease lease = link_->own_lease();
   const os::Nanos renew_at = lease.renewed() + (busy ? term_ / 4 : term_ * kIdleTerms);

@@ -23,6 +23,7 @@
 #include "spoolrpc/errors.pb.h"
 #include "spoolrpc/exec/overdue_watch.h"
 #include "spoolrpc/link/flush_scope.h"
+#include "spoolrpc/link/bytes.h"
 #include "spoolrpc/link/io_threads.h"
 #include "spoolrpc/link/session_link.h"
 #include "spoolrpc/spool/session_directory.h"
@@ -41,6 +42,11 @@ struct ClientSessionOptions {
   std::shared_ptr<wait::Doorbell> server_bell;
   uint32_t server_slot = 0;
   uint64_t max_request_size = 0;
+  // Of bulk buffers, and what this side sends and takes, in bytes (link/bulk_setup.h).
+  std::shared_ptr<const void> keep_alive;
+  size_t bulk_threshold = 0;
+  uint64_t max_send_size = 0;
+  uint64_t max_reply_size = 0;
   wait::PollInterval poll_interval;
   os::Nanos spin = 0;
   os::Nanos term = 0;
@@ -77,6 +83,9 @@ class ClientSession final : public link::Pollable,
   // most.
   void Run(ClientCall* call) ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Memory for a request that is sent on this session, of a bulk buffer if possible.
+  MutableBytes AllocateRequest(size_t size);
+
   // --- Calls with an observer.
 
   // Sends the call. False: it is not on the session, and `call` says why.
@@ -85,6 +94,8 @@ class ClientSession final : public link::Pollable,
   void Await(ClientCall* call, uint32_t seen) ABSL_LOCKS_EXCLUDED(mu_);
   // Ends the call if it was cancelled, or its time is up.
   void GiveUpIfDue(ClientCall* call) ABSL_LOCKS_EXCLUDED(mu_);
+  // A message that was given to an observer lay in a damaged buffer: ends the session.
+  void OnDamage(const absl::Status& damage) ABSL_LOCKS_EXCLUDED(mu_);
   // Ends a call whose messages break a rule.
   void Fail(ClientCall* call, absl::Status status) ABSL_LOCKS_EXCLUDED(mu_);
   // Adds a MESSAGE, HALF_CLOSE or CREDIT of the call. Goes out with Flush(). Takes no lock of the
@@ -159,7 +170,7 @@ class ClientSession final : public link::Pollable,
   void OnReply(ClientCall* call, const log::Frame& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // A MESSAGE or INITIAL, or the DATA that continues one.
   void OnPart(ClientCall* call, const log::Frame& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void OnWhole(ClientCall* call, log::FrameType type, bool compressed, std::string bytes)
+  void OnWhole(ClientCall* call, log::FrameType type, rpc::ArrivedMessage message)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OnCredit(ClientCall* call, const log::Frame& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void SetAcknowledged(ClientCall* call) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -169,6 +180,17 @@ class ClientSession final : public link::Pollable,
   // caller's own: still open and under the lock, or ended.
   void TakeReply(ClientCall* call, absl::string_view payload);
   absl::Status ParseReplyMessage(ClientCall* call, absl::string_view bytes);
+
+  // --- Messages in bulk buffers (client_session_bulk.cc).
+  void SetUpBulk(const ClientSessionOptions& options, link::LinkOptions* link) const;
+  // A REPLY whose message lies in a bulk buffer.
+  absl::Status OnBulkReply(ClientCall* call, const log::Frame& frame)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // A MESSAGE whose bytes lie in one.
+  absl::Status OnBulkMessage(ClientCall* call, const log::Frame& frame)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Sets the call's reply from its bulk buffer, after its header.
+  absl::Status ParseBulkReply(ClientCall* call) ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status OnGoodbye(const log::Frame& frame) ABSL_LOCKS_EXCLUDED(mu_);
   // One poll, and what follows from how it ended. What there is to tell then is told by threads of
   // the runtime, or left in `callbacks`.

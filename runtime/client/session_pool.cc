@@ -41,9 +41,11 @@ bool MayBeCalled(Fit fit) { return fit == Fit::kFits || fit == Fit::kDifferent; 
 
 }  // namespace
 
-SessionPool::SessionPool(std::string path, const ChannelOptions& options)
+SessionPool::SessionPool(std::string path, const ChannelOptions& options,
+                         std::shared_ptr<const void> keep_alive)
     : path_(std::move(path)),
       options_(options),
+      keep_alive_(std::move(keep_alive)),
       env_(options.environment),
       withdraw_after_(absl::ToInt64Nanoseconds(options.ack_timeout.value_or(kUsualAckTimeout)) /
                       3) {}
@@ -736,6 +738,10 @@ absl::Status SessionPool::Adopt(Pending* pending, const spool::VerdictRecord& ve
   options.server_slot = verdict.doorbell_slot();
   if (pending->server_bell != nullptr) pending->server_bell->Echo(verdict.doorbell_slot());
   options.max_request_size = verdict.max_request_size();
+  options.keep_alive = keep_alive_;
+  options.bulk_threshold = options_.bulk_threshold;
+  options.max_send_size = options_.max_send_message_size;
+  options.max_reply_size = options_.max_receive_message_size;
   options.poll_interval = options_.poll_interval;
   options.spin = absl::ToInt64Nanoseconds(options_.spin);
   options.term = absl::ToInt64Nanoseconds(options_.lease_term);

@@ -29,7 +29,10 @@ namespace spoolrpc::client {
 // Thread-safe. The thread starts with the first call.
 class SessionPool {
  public:
-  SessionPool(std::string path, const ChannelOptions& options);
+  // `keep_alive` is what the environment of `options` needs, and may be null: messages that a program
+  // keeps may outlive the pool.
+  SessionPool(std::string path, const ChannelOptions& options,
+              std::shared_ptr<const void> keep_alive);
   // Closes all sessions.
   ~SessionPool();
 
@@ -147,6 +150,7 @@ class SessionPool {
 
   const std::string path_;
   const ChannelOptions options_;
+  const std::shared_ptr<const void> keep_alive_;
   const os::Environment env_;
   const os::Nanos withdraw_after_;
 

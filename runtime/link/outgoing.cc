@@ -123,6 +123,7 @@ void OutgoingQueue::Pump(log::LogWriter* writer, uint64_t consumed) {
       continue;
     }
     if (done) {
+      if (next.loan != nullptr) next.loan->SetWritten();
       if (next.counted) Uncount(next);
       memory_ -= MemoryOf(next);
       lane->second.pop_front();

@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <set>
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
+#include "spoolrpc/link/bulk_pool.h"
 #include "spoolrpc/log/log_writer.h"
 
 namespace spoolrpc::link {
@@ -21,6 +23,8 @@ struct Outgoing {
   std::string header;
   // Of a CALL: the message. Else: the whole payload, a REPLY's size and ReplyHeader included.
   std::string body;
+  // Of a message in a bulk buffer, which `body` refers to; else null.
+  std::unique_ptr<BulkLoan> loan;
   size_t sent = 0;  // of body
   bool begun = false;
   bool counted = false;  // among the CALLs under way

@@ -27,6 +27,8 @@ SessionLink::SessionLink(LinkOptions options)
       peer_slot_(options.peer_slot),
       max_single_(options.writer->max_payload() - kHeaderSizeField),
       write_path_(options.writer->path()),
+      bulk_out_(std::move(options.bulk_out)),
+      bulk_in_(std::move(options.bulk_in)),
       writer_(std::move(options.writer)),
       own_lease_(options.own_term),
       reader_(std::move(options.reader)),
@@ -75,12 +77,17 @@ uint64_t SessionLink::SendLater(log::FrameType type, uint8_t flags, uint64_t cal
   outgoing.type = type;
   outgoing.flags = flags;
   outgoing.call = call;
+  return SendLater(std::move(outgoing), header, std::move(message));
+}
+
+uint64_t SessionLink::SendLater(Outgoing outgoing, const google::protobuf::MessageLite* header,
+                                std::string message) {
   if (header != nullptr) {
     const uint32_t size_field = static_cast<uint32_t>(header->ByteSizeLong());
     outgoing.header.assign(reinterpret_cast<const char*>(&size_field), sizeof(size_field));
     header->AppendPartialToString(&outgoing.header);
   }
-  if (type == log::FrameType::kReply) {
+  if (outgoing.type == log::FrameType::kReply) {
     outgoing.body = std::move(outgoing.header) + message;
     outgoing.header.clear();
   } else {
@@ -92,6 +99,26 @@ uint64_t SessionLink::SendLater(log::FrameType type, uint8_t flags, uint64_t cal
   queue_.Pump(writer_.get(), consumed_.load(std::memory_order_relaxed));
   NoteWaiting();
   return position;
+}
+
+uint64_t SessionLink::SendBulk(log::FrameType type, uint8_t flags, uint64_t call,
+                               const google::protobuf::MessageLite* header,
+                               std::unique_ptr<BulkLoan> loan) {
+  std::string reference = EncodeBulkReference(loan->reference());
+  const auto put = [&](char* to) { memcpy(to, reference.data(), reference.size()); };
+  flags |= log::kBulk;
+  uint64_t position = 0;
+  const size_t header_size = header == nullptr ? 0 : header->ByteSizeLong();
+  if (SendNow(type, flags, call, header, header_size, reference.size(), put, &position)) {
+    loan->SetWritten();
+    return position;
+  }
+  Outgoing outgoing;
+  outgoing.type = type;
+  outgoing.flags = flags;
+  outgoing.call = call;
+  outgoing.loan = std::move(loan);
+  return SendLater(std::move(outgoing), header, std::move(reference));
 }
 
 uint64_t SessionLink::SendMessage(log::FrameType type, uint8_t flags, uint64_t call,
@@ -393,6 +420,11 @@ absl::Status SessionLink::TakeFrames(PollResult* result,
     }
     consumed_.store(reader_->position(), std::memory_order_relaxed);
     if (frame.type == log::FrameType::kConsumed) continue;
+    if (frame.type == log::FrameType::kRelease) {
+      const auto release = DecodeBulkRelease(frame.payload);
+      if (release.has_value() && bulk_out_ != nullptr) bulk_out_->OnReleased(*release);
+      continue;
+    }
     if (absl::Status s = on_frame(frame); !s.ok()) {
       result->end = PollResult::End::kFailed;
       return s;

@@ -13,6 +13,8 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "google/protobuf/message_lite.h"
+#include "spoolrpc/link/bulk_pool.h"
+#include "spoolrpc/link/bulk_reader.h"
 #include "spoolrpc/link/outgoing.h"
 #include "spoolrpc/log/log_reader.h"
 #include "spoolrpc/log/log_writer.h"
@@ -65,6 +67,9 @@ struct LinkOptions {
   uint32_t peer_slot = 0;
   os::Nanos own_term = 0;
   os::Nanos peer_term = 0;
+  // The bulk buffers that this side writes, and the peer's. Null: all messages go in frames.
+  std::shared_ptr<BulkPool> bulk_out;
+  std::shared_ptr<BulkReader> bulk_in;
 };
 
 // Sending is thread-safe. Polling is for one thread at a time: whoever has TryBeginPoll(). Sending
@@ -91,6 +96,28 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
       ABSL_LOCKS_EXCLUDED(mu_);
   void SendControl(log::FrameType type, uint8_t flags, uint64_t call, std::string payload = "")
       ABSL_LOCKS_EXCLUDED(mu_);
+  // --- Messages in bulk buffers (session_link_bulk.cc). Preparing takes as long as a copy of the
+  // message; no lock of the caller's should wait for it.
+
+  // Serializes a large message into a bulk buffer. `size` is message.ByteSizeLong(), computed just
+  // before. Null: the message goes in frames, by SendMessage() or SendBytes().
+  std::unique_ptr<BulkLoan> PrepareBulk(const google::protobuf::MessageLite& message, size_t size);
+  std::unique_ptr<BulkLoan> PrepareBulk(absl::string_view bytes);
+  // As SendMessage(), of a message that was prepared.
+  uint64_t SendBulk(log::FrameType type, uint8_t flags, uint64_t call,
+                    const google::protobuf::MessageLite* header, std::unique_ptr<BulkLoan> loan)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Memory of a bulk buffer for a message of `size` bytes; null: there is none, or it is too small
+  // for one.
+  std::shared_ptr<BulkBlock> TakeBlock(size_t size);
+  // The message that a frame with the flag BULK refers to: what its payload has where the message
+  // would be. DATA_LOSS if that is no reference. For the thread that polls.
+  absl::StatusOr<std::shared_ptr<IncomingBulk>> TakeBulk(absl::string_view reference);
+  // To be called now and then. Blocks as a local file system does.
+  void HousekeepBulk(os::Nanos now);
+  // Null: all messages go in frames.
+  const BulkPool* bulk_pool() const { return bulk_out_.get(); }
+
   // Drops what of the call has not been written. True: that was all of it, from its CALL on.
   bool TakeBack(uint64_t call) ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -202,6 +229,8 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   uint64_t SendLater(log::FrameType type, uint8_t flags, uint64_t call,
                      const google::protobuf::MessageLite* header, std::string message)
       ABSL_LOCKS_EXCLUDED(mu_);
+  uint64_t SendLater(Outgoing outgoing, const google::protobuf::MessageLite* header,
+                     std::string message) ABSL_LOCKS_EXCLUDED(mu_);
   void Ring(uint64_t position);
   absl::Status CheckNames();
   absl::Status FlushAndWait(absl::Duration timeout, bool mark) ABSL_LOCKS_EXCLUDED(mu_);
@@ -235,6 +264,8 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   const uint32_t peer_slot_;
   const size_t max_single_;
   const std::string write_path_;
+  const std::shared_ptr<BulkPool> bulk_out_;
+  const std::shared_ptr<BulkReader> bulk_in_;
 
   mutable absl::Mutex mu_;
   absl::CondVar written_;

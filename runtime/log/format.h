@@ -34,6 +34,7 @@ enum class FrameType : uint8_t {
   kHalfClose = 9,
   kInitial = 10,
   kCredit = 11,
+  kRelease = 12,
   kPad = 255,
 };
 
@@ -41,6 +42,7 @@ enum FrameFlags : uint8_t {
   kMore = 0x01,
   kAcked = 0x02,
   kCompressed = 0x04,
+  kBulk = 0x08,
   kSkippable = 0x80,
 };
 

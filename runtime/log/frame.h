@@ -18,6 +18,8 @@ class FrameKey {
 
   // The checksum of the frame of `length` bytes (at least 40) at `frame`, which lies at `position`.
   uint64_t Checksum(const char* frame, size_t length, uint64_t position) const;
+  // What all seeds of the session and direction are made of.
+  uint64_t value() const { return key_; }
 
  private:
   uint64_t key_;

@@ -112,6 +112,16 @@ int CountingSystemCalls::Map(int fd, size_t length, void** address) {
   return below_->Map(fd, length, address);
 }
 
+int CountingSystemCalls::MapForReading(int fd, size_t length, void** address) {
+  Count(FileOperation::kMap);
+  return below_->MapForReading(fd, length, address);
+}
+
+int CountingSystemCalls::Madvise(void* address, size_t length, int advice) {
+  // (Of a mapping that was counted.)
+  return below_->Madvise(address, length, advice);
+}
+
 int CountingSystemCalls::Unmap(void* address, size_t length) {
   Count(FileOperation::kUnmap);
   return below_->Unmap(address, length);

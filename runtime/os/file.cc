@@ -41,6 +41,10 @@ FileInfo ToFileInfo(const struct stat& s) {
   return info;
 }
 
+// Linux 5.14; in newer headers MADV_POPULATE_READ and MADV_POPULATE_WRITE.
+constexpr int kPopulateRead = 22;
+constexpr int kPopulateWrite = 23;
+
 constexpr int kOpenDirectoryFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
 // Deeper than any tree of a spool. A hostile one costs a descriptor and a stack frame a level.
 constexpr int kMaxTreeDepth = 32;
@@ -89,6 +93,12 @@ absl::Status RemoveAllIn(SystemCalls* calls, int fd, const std::string& path, in
 }
 
 }  // namespace
+
+void Mapping::PopulateForWriting() const { calls_->Madvise(address_, size_, kPopulateWrite); }
+
+void Mapping::PopulateForReading(size_t offset, size_t size) const {
+  calls_->Madvise(static_cast<char*>(address_) + offset, size, kPopulateRead);
+}
 
 absl::StatusOr<size_t> File::ReadAt(uint64_t offset, char* buffer, size_t count) const {
   size_t have = 0;
@@ -143,6 +153,13 @@ absl::StatusOr<FileInfo> File::Stat() const {
 absl::StatusOr<std::unique_ptr<Mapping>> File::Map(size_t size) const {
   void* address = nullptr;
   const int result = Retrying([&] { return calls_->Map(fd_, size, &address); });
+  if (result < 0) return ErrnoToStatus(-result, "map", path_);
+  return std::make_unique<Mapping>(calls_, address, size);
+}
+
+absl::StatusOr<std::unique_ptr<Mapping>> File::MapForReading(size_t size) const {
+  void* address = nullptr;
+  const int result = Retrying([&] { return calls_->MapForReading(fd_, size, &address); });
   if (result < 0) return ErrnoToStatus(-result, "map", path_);
   return std::make_unique<Mapping>(calls_, address, size);
 }

@@ -57,6 +57,12 @@ class Mapping {
   Mapping(const Mapping&) = delete;
   Mapping& operator=(const Mapping&) = delete;
 
+  // Makes all of it writable at once, or a part of it (whole pages) readable, where the kernel can:
+  // otherwise each page is when it is first touched, which takes longer by far. A hint. Blocks as
+  // the file system does.
+  void PopulateForWriting() const;
+  void PopulateForReading(size_t offset, size_t size) const;
+
   void* address() const { return address_; }
   size_t size() const { return size_; }
   // It is shared with nobody any more.
@@ -94,6 +100,8 @@ class File {
   absl::StatusOr<FileInfo> Stat() const;
   // Maps the first `size` bytes, for reading and writing, shared. The file must be that long.
   absl::StatusOr<std::unique_ptr<Mapping>> Map(size_t size) const;
+  // The same for reading alone.
+  absl::StatusOr<std::unique_ptr<Mapping>> MapForReading(size_t size) const;
   // Closes it now and reports what the kernel says (a network file system may fail only here).
   absl::Status Close();
 

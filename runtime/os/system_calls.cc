@@ -60,6 +60,15 @@ class RealSystemCalls final : public SystemCalls {
     *address = mapped;
     return 0;
   }
+  int MapForReading(int fd, size_t length, void** address) override {
+    void* const mapped = mmap(nullptr, length, PROT_READ, MAP_SHARED, fd, 0);
+    if (mapped == MAP_FAILED) return -errno;
+    *address = mapped;
+    return 0;
+  }
+  int Madvise(void* address, size_t length, int advice) override {
+    return OrErrno(madvise(address, length, advice));
+  }
   int Unmap(void* address, size_t length) override { return OrErrno(munmap(address, length)); }
 
   int Lstat(const char* path, struct stat* info) override { return OrErrno(lstat(path, info)); }

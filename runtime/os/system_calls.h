@@ -31,6 +31,9 @@ class SystemCalls {
   virtual int Fchmod(int fd, mode_t mode) = 0;
   // mmap(PROT_READ | PROT_WRITE, MAP_SHARED) at offset 0; *address is set on success.
   virtual int Map(int fd, size_t length, void** address) = 0;
+  // mmap(PROT_READ, MAP_SHARED) at offset 0; *address is set on success.
+  virtual int MapForReading(int fd, size_t length, void** address) = 0;
+  virtual int Madvise(void* address, size_t length, int advice) = 0;
   virtual int Unmap(void* address, size_t length) = 0;
 
   virtual int Lstat(const char* path, struct stat* info) = 0;

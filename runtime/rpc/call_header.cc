@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "spoolrpc/link/outgoing.h"
+#include "spoolrpc/link/raw_message.h"
 
 namespace spoolrpc::rpc {
 
@@ -26,6 +27,10 @@ absl::Status SplitPayload(absl::string_view* payload, google::protobuf::MessageL
 
 absl::Status ParseMessage(absl::string_view bytes, absl::string_view what,
                           google::protobuf::MessageLite* message) {
+  if (auto* const raw = link::RawMessage::From(message)) {
+    raw->set_bytes(Bytes::Copy(bytes));
+    return absl::OkStatus();
+  }
   if (bytes.size() <= static_cast<size_t>(std::numeric_limits<int>::max()) &&
       message->ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     return absl::OkStatus();

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "spoolrpc/link/bytes.h"
 #include "spoolrpc/link/flush_scope.h"
 #include "spoolrpc/log/format.h"
 #include "spoolrpc/os/clock.h"
@@ -47,6 +48,10 @@ class CallSession : public link::Flushable {
   virtual Start PrepareCall(const std::shared_ptr<ServerCall>& call) = 0;
   virtual Start CheckCall(const std::shared_ptr<ServerCall>& call) = 0;
 
+  // Memory for a reply that is sent here: of its own, unless there are bulk buffers.
+  virtual MutableBytes AllocateReply(size_t size) { return MutableBytes(size); }
+  // A message of a call lay in a damaged bulk buffer: the session is over.
+  virtual void OnDamage(const absl::Status& /*damage*/) {}
   // Sends the reply of a call whose handler has run. Goes out with Flush().
   virtual void EndCall(const std::shared_ptr<ServerCall>& call) = 0;
   // Adds a MESSAGE or INITIAL of an open call; nothing if it is open no longer. Goes out with

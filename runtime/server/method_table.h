@@ -14,6 +14,7 @@
 #include "spoolrpc/metrics/call_metrics.h"
 #include "spoolrpc/os/clock.h"
 #include "spoolrpc/server/intercepted_handler.h"
+#include "spoolrpc/server/message_shelf.h"
 #include "spoolrpc/server/service.h"
 
 namespace spoolrpc::server {
@@ -42,6 +43,10 @@ class MethodEntry {
   // Its handler runs on the thread that has read the call.
   bool runs_inline() const { return info_->execution == Execution::kInline && concurrency_ == 0; }
 
+  // Messages of calls whose request came in a bulk buffer.
+  MessageShelf* requests() { return &requests_; }
+  MessageShelf* replies() { return &replies_; }
+
   // A moving average of how long the handler takes, in nanoseconds; negative before the first run.
   os::Nanos usual_time() const { return usual_time_.load(std::memory_order_relaxed); }
   void OnRun(os::Nanos took) {
@@ -69,6 +74,8 @@ class MethodEntry {
   int concurrency_;
   BatchSpec batch_;
   metrics::CallMetrics* metrics_ = nullptr;
+  MessageShelf requests_;
+  MessageShelf replies_;
   std::atomic<os::Nanos> usual_time_{-1};
   std::atomic<bool> outlier_{false};  // the run before was one
 };

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "spoolrpc/server/service.h"
 
 namespace spoolrpc {
 
@@ -79,6 +80,7 @@ class Server {
   // In the order in which they are made: each uses those before it.
   std::unique_ptr<server::FailureLog> failures_;
   std::unique_ptr<server::StopSignal> stop_;
+  std::vector<std::unique_ptr<Service>> raw_services_;
   std::unique_ptr<server::IsolatedMethods> isolated_;
   std::unique_ptr<metrics::Registry> own_metrics_;  // null: the program's, or none
   std::shared_ptr<os::SystemCalls> calls_;          // null: the environment's are not counted

@@ -1,6 +1,8 @@
 #include "spoolrpc/server/server_builder.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -35,6 +37,37 @@ ServerBuilder& ServerBuilder::set_exclusive(spool::ExclusiveMode mode, absl::Dur
 ServerBuilder& ServerBuilder::RegisterService(Service* service) {
   services_.push_back(service);
   return *this;
+}
+
+ServerBuilder& ServerBuilder::RegisterRawMethod(absl::string_view full_name, RawHandler handler,
+                                                const RawMethodOptions& options) {
+  raw_methods_.push_back({std::string(full_name), std::move(handler), options});
+  return *this;
+}
+
+absl::Status ServerBuilder::AddRawServices(std::vector<Service*>* services,
+                                           std::vector<std::unique_ptr<Service>>* owned) const {
+  std::map<std::string, server::RawService*> by_name;
+  std::set<std::string> names;
+  for (const RawMethod& method : raw_methods_) {
+    const auto info = rpc::RawMethod(method.name, method.options);
+    if (!info.ok()) return os::Annotate(info.status(), "ServerBuilder");
+    if (method.handler == nullptr || !names.insert(method.name).second) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "ServerBuilder: RegisterRawMethod(", method.name, "): ",
+          method.handler == nullptr ? "no handler" : "it was registered before"));
+    }
+    const std::string service = method.name.substr(1, method.name.rfind('/') - 1);
+    server::RawService*& raw = by_name[service];
+    if (raw == nullptr) {
+      auto made = server::RawService::Make(service);
+      raw = made.get();
+      services->push_back(raw);
+      owned->push_back(std::move(made));
+    }
+    raw->Add(*info, method.handler);
+  }
+  return absl::OkStatus();
 }
 
 ServerBuilder& ServerBuilder::set_group(absl::string_view group) {
@@ -85,6 +118,11 @@ ServerBuilder& ServerBuilder::set_discard_pending(bool discard) {
 
 ServerBuilder& ServerBuilder::set_max_receive_message_size(size_t bytes) {
   max_receive_ = bytes;
+  return *this;
+}
+
+ServerBuilder& ServerBuilder::set_bulk_threshold(size_t bytes) {
+  bulk_threshold_ = bytes;
   return *this;
 }
 
@@ -190,7 +228,7 @@ absl::StatusOr<metrics::Registry*> ServerBuilder::StartMetrics(
 
 absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
   exec::LeaveLocksUnchecked();
-  if (services_.empty()) {
+  if (services_.empty() && raw_methods_.empty()) {
     return absl::InvalidArgumentError("ServerBuilder: no service; call RegisterService() first");
   }
   if (addresses_.empty()) {
@@ -258,14 +296,16 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
     }
     return wanted > 0 ? wanted : workers;
   };
+  std::vector<Service*> services = services_;
+  if (absl::Status s = AddRawServices(&services, &server->raw_services_); !s.ok()) return s;
   // First: it forks, which it must not where there are threads.
   auto isolated = server::IsolatedMethods::Start(
-      services_, processes,
+      services, processes,
       [server = server.get()](const absl::Status& failure) { server->OnChildFailed(failure); });
   if (!isolated.ok()) return isolated.status();
   server->isolated_ = *std::move(isolated);
   server->methods_ = std::make_unique<server::MethodTable>();
-  for (Service* const service : services_) {
+  for (Service* const service : services) {
     if (absl::Status s =
             server->methods_->Add(service, interceptors_, server->isolated_->substitutes());
         !s.ok()) {
@@ -326,6 +366,7 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
     server::SpoolServerOptions options;
     options.env = environment_;
     if (server->calls_ != nullptr) options.env.calls = server->calls_.get();
+    options.keep_alive = server->calls_;
     options.metrics = *metrics;
     options.path = path;
     options.access = access;
@@ -340,6 +381,7 @@ absl::StatusOr<std::unique_ptr<Server>> ServerBuilder::BuildAndStart() {
     options.max_streams = max_streams_;
     options.max_request_size = max_receive_;
     options.max_reply_size = max_send_;
+    options.bulk_threshold = bulk_threshold_;
     options.poll_interval = poll_interval_;
     options.spin = absl::ToInt64Nanoseconds(spin_);
     options.term = absl::ToInt64Nanoseconds(lease_term_);

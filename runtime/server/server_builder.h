@@ -14,7 +14,9 @@
 #include "absl/time/time.h"
 #include "spoolrpc/os/environment.h"
 #include "spoolrpc/rpc/log_sink.h"
+#include "spoolrpc/rpc/raw_method.h"
 #include "spoolrpc/server/auth_policy.h"
+#include "spoolrpc/server/raw_service.h"
 #include "spoolrpc/server/server.h"
 #include "spoolrpc/server/server_interceptor.h"
 #include "spoolrpc/server/service.h"
@@ -45,6 +47,11 @@ class ServerBuilder {
   ServerBuilder& set_exclusive(spool::ExclusiveMode mode, absl::Duration grace = absl::Seconds(10));
   // `service` must outlive the server.
   ServerBuilder& RegisterService(Service* service);
+  // Serves the unary method `full_name`, such as "/package.Service/Method", with bytes: what a
+  // generated stub of a service with that method sends is its serialized request, and `*reply` must
+  // be a serialized reply. All methods of a service are either raw or in one generated class.
+  ServerBuilder& RegisterRawMethod(absl::string_view full_name, RawHandler handler,
+                                   const RawMethodOptions& options = {});
 
   // Shares the spools with a group, given by its name or number: its members may call, and read
   // each other's calls (mode 3770; docs/security.md). The server's user must be a member himself,
@@ -77,6 +84,9 @@ class ServerBuilder {
   ServerBuilder& set_discard_pending(bool discard);
   ServerBuilder& set_max_receive_message_size(size_t bytes);
   ServerBuilder& set_max_send_message_size(size_t bytes);
+  // Replies and messages of at least so many bytes go through bulk buffers, where client and server
+  // are on one host and the spool is on a local file system (docs/protocol.md, section 7).
+  ServerBuilder& set_bulk_threshold(size_t bytes);
 
   // Sets on its spools, for all their servers from then on, how long durable calls stay that nobody
   // deletes: so long since their reply, or since their submission where there is none and nobody
@@ -127,6 +137,15 @@ class ServerBuilder {
   std::optional<std::vector<uint32_t>> server_uids_;
   AuthPolicy auth_policy_;
   std::vector<Service*> services_;
+  struct RawMethod {
+    std::string name;
+    RawHandler handler;
+    RawMethodOptions options;
+  };
+  // Adds the services of raw_methods_ to `services`, and to `owned`.
+  absl::Status AddRawServices(std::vector<Service*>* services,
+                              std::vector<std::unique_ptr<Service>>* owned) const;
+  std::vector<RawMethod> raw_methods_;
   std::vector<std::shared_ptr<ServerInterceptorFactory>> interceptors_;
   int workers_ = 0;
   size_t max_queued_ = 10000;
@@ -149,6 +168,7 @@ class ServerBuilder {
   Compression compression_ = Compression::kDefault;
   size_t max_receive_ = size_t{64} << 20;
   size_t max_send_ = size_t{64} << 20;
+  size_t bulk_threshold_ = size_t{256} << 10;
   LogLevel log_level_ = LogLevel::kInfo;
   LogSink* log_sink_ = nullptr;
   metrics::Registry* metrics_ = nullptr;

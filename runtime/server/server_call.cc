@@ -28,6 +28,7 @@ ServerCall::ServerCall(std::shared_ptr<CallSession> session, uint64_t id, Method
     context_.watch_deadline_ = [this] { WatchDeadline(); };
   }
   context_.cancel_ = [this] { Cancel(); };
+  context_.allocate_ = [this](size_t size) { return session_->AllocateReply(size); };
   context_.method_ = method->name();
   context_.peer_ = peer.name;
   context_.peer_identity_ = peer.identity;
@@ -36,6 +37,7 @@ ServerCall::ServerCall(std::shared_ptr<CallSession> session, uint64_t id, Method
 }
 
 ServerCall::~ServerCall() {
+  if (large_) method_->replies()->Keep(std::move(reply_), session_->clock()->Now());
   absl::MutexLock lock(&mu_);
   if (timer_ != 0) session_->host()->timers()->Cancel(timer_);
 }
@@ -67,6 +69,19 @@ absl::Status ServerCall::ParseRequest(absl::string_view bytes, bool compressed) 
   return rpc::ParseMessage(bytes, method_->info().full_name, request_.get());
 }
 
+absl::Status ServerCall::ParseBulkRequest(rpc::ArrivedMessage request, absl::Status* damage) {
+  large_ = true;
+  request_ = method_->requests()->Take();
+  if (request_ == nullptr) request_ = method_->handler().NewRequest();
+  if (request.compressed) context_.request_compressed_.store(true, std::memory_order_relaxed);
+  uint64_t size = 0;
+  const absl::Status parsed =
+      rpc::ParseArrived(std::move(request), session_->max_request_size(),
+                        method_->info().full_name, request_.get(), &size, damage);
+  if (parsed.ok()) counter_.OnReceive(size);
+  return parsed;
+}
+
 void ServerCall::WatchDeadline() {
   const std::weak_ptr<ServerCall> weak = weak_from_this();
   absl::MutexLock lock(&mu_);
@@ -92,7 +107,8 @@ void ServerCall::RunHandler() {
 }
 
 google::protobuf::MessageLite* ServerCall::NewReply() {
-  reply_ = method_->handler().NewReply();
+  if (large_) reply_ = method_->replies()->Take();
+  if (reply_ == nullptr) reply_ = method_->handler().NewReply();
   return reply_.get();
 }
 
@@ -112,6 +128,10 @@ void ServerCall::OnReplySent() {
 }
 
 void ServerCall::CheckResult() {
+  // (Of a reactor it is gone for good: nobody else may have what it still points to.)
+  if (large_ && !uses_reactor()) {
+    method_->requests()->Keep(std::move(request_), session_->clock()->Now());
+  }
   request_.reset();
   {
     absl::MutexLock lock(&mu_);
@@ -186,11 +206,11 @@ void ServerCall::Cancel() {
 
 // ---------------------------------------------------------------- what comes
 
-bool ServerCall::OnMessage(std::string bytes, bool compressed) {
+bool ServerCall::OnMessage(rpc::ArrivedMessage message) {
   absl::MutexLock lock(&mu_);
   if (received_ >= granted_ || half_closed_) return false;
-  received_ += rpc::StreamCost(bytes.size());
-  inbound_.push_back({std::move(bytes), compressed});
+  received_ += rpc::StreamCost(message.size());
+  inbound_.push_back(std::move(message));
   changed_.SignalAll();
   Schedule();
   return true;
@@ -213,7 +233,7 @@ void ServerCall::OnCredit(uint64_t total) {
 ServerCall::Inbound ServerCall::TakeInbound(uint64_t* credit) {
   Inbound inbound = std::move(inbound_.front());
   inbound_.pop_front();
-  taken_ += rpc::StreamCost(inbound.bytes.size());
+  taken_ += rpc::StreamCost(inbound.size());
   *credit = 0;
   if (taken_ + rpc::kStreamWindow >= granted_ + rpc::kStreamWindow / 2) {
     *credit = granted_ = taken_ + rpc::kStreamWindow;
@@ -222,18 +242,16 @@ ServerCall::Inbound ServerCall::TakeInbound(uint64_t* credit) {
 }
 
 bool ServerCall::Parse(Inbound inbound, google::protobuf::MessageLite* message) {
-  absl::Status parsed;
   context_.request_compressed_.store(inbound.compressed, std::memory_order_relaxed);
-  if (inbound.compressed) {
-    auto whole = compress::Decompress(inbound.bytes, session_->max_request_size());
-    parsed = whole.status();
-    if (whole.ok()) inbound.bytes = *std::move(whole);
-  }
+  uint64_t size = 0;
+  absl::Status damage;
+  absl::Status parsed = rpc::ParseArrived(std::move(inbound), session_->max_request_size(),
+                                          method_->info().full_name, message, &size, &damage);
   if (parsed.ok()) {
-    counter_.OnReceive(inbound.bytes.size());
-    parsed = rpc::ParseMessage(inbound.bytes, method_->info().full_name, message);
+    counter_.OnReceive(size);
+    return true;
   }
-  if (parsed.ok()) return true;
+  if (!damage.ok()) session_->OnDamage(damage);
   Override(std::move(parsed), ErrorInfo::BAD_MESSAGE);
   return false;
 }

@@ -16,6 +16,7 @@
 #include "spoolrpc/log/format.h"
 #include "spoolrpc/metrics/call_counter.h"
 #include "spoolrpc/os/clock.h"
+#include "spoolrpc/rpc/arrived_message.h"
 #include "spoolrpc/rpc/reassembly.h"
 #include "spoolrpc/server/after_reply.h"
 #include "spoolrpc/server/call_session.h"
@@ -52,6 +53,8 @@ class ServerCall final : public ServerStream,
 
   // Parses the request. INTERNAL, naming the method, if the bytes are not one.
   absl::Status ParseRequest(absl::string_view bytes, bool compressed);
+  // The same with a request in a bulk buffer; see rpc::ParseArrived().
+  absl::Status ParseBulkRequest(rpc::ArrivedMessage request, absl::Status* damage);
   // Runs the handler, on this thread, and keeps its status and reply. What it throws becomes a
   // status with an ExceptionInfo. The reply is checked: it must be serializable.
   void RunHandler() ABSL_LOCKS_EXCLUDED(mu_);
@@ -76,7 +79,7 @@ class ServerCall final : public ServerStream,
 
   // --- What the session tells, under its lock.
   // A message of the client's stream. False: there was no credit for it.
-  bool OnMessage(std::string bytes, bool compressed) ABSL_LOCKS_EXCLUDED(mu_);
+  bool OnMessage(rpc::ArrivedMessage message) ABSL_LOCKS_EXCLUDED(mu_);
   void OnHalfClose() ABSL_LOCKS_EXCLUDED(mu_);
   void OnCredit(uint64_t total) ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -122,12 +125,11 @@ class ServerCall final : public ServerStream,
   // A message of the client's stream that comes in several frames. Belongs to the session's lock.
   std::unique_ptr<rpc::Reassembly> partial;
   bool partial_compressed = false;
+  // A request in a bulk buffer, until it is read. Belongs to whoever starts the call.
+  rpc::ArrivedMessage bulk_request;
 
  private:
-  struct Inbound {
-    std::string bytes;
-    bool compressed;
-  };
+  using Inbound = rpc::ArrivedMessage;
 
   Inbound TakeInbound(uint64_t* credit) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool Parse(Inbound inbound, google::protobuf::MessageLite* message) ABSL_LOCKS_EXCLUDED(mu_);
@@ -159,6 +161,7 @@ class ServerCall final : public ServerStream,
   std::unique_ptr<google::protobuf::MessageLite> reply_;
   absl::Status status_;
   size_t reply_size_ = 0;
+  bool large_ = false;  // the request came in a bulk buffer: the method keeps the messages
   int32_t reason_ = 0;
   std::atomic<bool> initial_sent_{false};
   std::atomic<bool> deadline_passed_{false};

@@ -12,6 +12,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "spoolrpc/link/bytes.h"
 #include "spoolrpc/rpc/metadata.h"
 #include "spoolrpc/rpc/method_info.h"
 #include "spoolrpc/server/peer_identity.h"
@@ -73,6 +74,13 @@ class ServerContext {
     return request_compressed_.load(std::memory_order_relaxed);
   }
 
+  // Of a raw method: memory for its reply, to be filled in place: `*reply = std::move(bytes)
+  // .Freeze()`. Of a bulk buffer where that is possible, so that nothing is copied; else of its own.
+  // May block as a local file system does.
+  MutableBytes AllocateReply(size_t size) const {
+    return allocate_ == nullptr ? MutableBytes(size) : allocate_(size);
+  }
+
   // Sent with the reply. Keys and values as in ClientContext::AddMetadata(); what breaks the rules
   // ends the call with INTERNAL.
   void AddInitialMetadata(const std::string& key, const std::string& value) {
@@ -101,6 +109,7 @@ class ServerContext {
   mutable std::atomic<bool> try_cancel_{false};
   // Tells the call; set when that is made.
   std::function<void()> cancel_;
+  std::function<MutableBytes(size_t)> allocate_;  // by the call, too
 
   static const std::shared_ptr<const std::string>& Empty();
 

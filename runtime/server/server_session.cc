@@ -75,6 +75,7 @@ ServerSession::ServerSession(ServerSessionOptions options)
   link.peer_bell = std::move(options.accepted->client_doorbell);
   link.own_term = term_;
   link.peer_term = client_term_;
+  SetUpBulk(options, &link);
   link_ = std::make_shared<link::SessionLink>(std::move(link));
   idle_since_ = env_.clock->Now();
 }
@@ -112,6 +113,7 @@ os::Nanos ServerSession::Look(log::AlignedBuffer* buffer) {
   }
   if (!link_->TryBeginPoll()) return env_.clock->Now() + kDoubtLook;
   const os::Nanos now = env_.clock->Now();
+  link_->HousekeepBulk(now);
   const bool busy = open_.load(std::memory_order_relaxed) > 0;
   const bool doubt = in_doubt_.load(std::memory_order_relaxed);
   const bool quiet = !busy && !doubt && link_->bells_trusted();
@@ -348,7 +350,15 @@ absl::Status ServerSession::OnCall(const log::Frame& frame) {
   }
   const bool more = (frame.flags & log::kMore) != 0;
   const bool compressed = (frame.flags & log::kCompressed) != 0;
-  const uint64_t size = more ? header.message_size() : payload.size();
+  std::shared_ptr<link::IncomingBulk> bulk;
+  if ((frame.flags & log::kBulk) != 0) {
+    auto taken = link_->TakeBulk(payload);
+    if (!taken.ok()) return taken.status();
+    bulk = *std::move(taken);
+  }
+  const uint64_t size = bulk != nullptr ? bulk->size()
+                        : more          ? header.message_size()
+                                        : payload.size();
   if (size > max_request_size_) {
     Refuse(frame.call, *method,
            absl::ResourceExhaustedError(absl::StrCat(name->second, ": the request has ", size,
@@ -366,6 +376,10 @@ absl::Status ServerSession::OnCall(const log::Frame& frame) {
                                               " has a message where its method's stream"));
     }
     ready_.push_back(std::move(call));
+    return absl::OkStatus();
+  }
+  if (bulk != nullptr) {
+    AdmitBulk(std::move(call), std::move(bulk), compressed);
     return absl::OkStatus();
   }
   if (!more) {
@@ -437,14 +451,23 @@ absl::Status ServerSession::OnStreamPart(ServerCall* call, const log::Frame& fra
   const bool compressed = begins ? (frame.flags & log::kCompressed) != 0 : call->partial_compressed;
   const bool more = (frame.flags & log::kMore) != 0;
   std::string whole;
-  if (begins && !more && frame.payload.size() <= max_request_size_) {
+  std::shared_ptr<link::IncomingBulk> bulk;
+  if (begins && (frame.flags & log::kBulk) != 0) {
+    if (more) return wrong("has a message in a bulk buffer that goes on");
+    auto taken = link_->TakeBulk(frame.payload);
+    if (!taken.ok()) return taken.status();
+    bulk = *std::move(taken);
+  }
+  if (bulk != nullptr && bulk->size() <= max_request_size_) {
+    // (It is read when the handler wants it.)
+  } else if (bulk == nullptr && begins && !more && frame.payload.size() <= max_request_size_) {
     whole = std::string(frame.payload);
   } else {
     if (begins) {
       call->partial = std::make_unique<rpc::Reassembly>(max_request_size_);
       call->partial_compressed = compressed;
     }
-    if (!call->partial->Add(frame.payload)) {
+    if (bulk != nullptr || !call->partial->Add(frame.payload)) {
       const std::shared_ptr<ServerCall> keep = calls_.find(call->id())->second;
       Close(call, absl::StatusCode::kResourceExhausted);
       Answer(call->id(),
@@ -459,7 +482,7 @@ absl::Status ServerSession::OnStreamPart(ServerCall* call, const log::Frame& fra
     whole = std::move(call->partial->bytes());
     call->partial.reset();
   }
-  if (!call->OnMessage(std::move(whole), compressed)) {
+  if (!call->OnMessage({std::move(whole), std::move(bulk), compressed})) {
     return wrong("has a message that there was no credit for");
   }
   return absl::OkStatus();
@@ -557,6 +580,7 @@ ServerSession::Start ServerSession::PrepareCall(const std::shared_ptr<ServerCall
                    "once")));
     return Start::kAnswered;
   }
+  if (const Start read = ReadBulkRequest(call); read != Start::kRun) return read;
   if (!call->method()->info().ack_before_execution) return Start::kRun;
   Acknowledge(call);
   // Flushed before the lease is checked: who does not find it after the lease has expired may send
@@ -622,6 +646,12 @@ void ServerSession::EndCall(const std::shared_ptr<ServerCall>& call) {
     call->reply()->SerializePartialToString(&compressed);
     if (!call->Compress(&compressed)) compressed.clear();
   }
+  std::unique_ptr<link::BulkLoan> bulk;
+  if (!compressed.empty()) {
+    bulk = link_->PrepareBulk(compressed);
+  } else if (call->status().ok() && call->reply_size() > 0 && !ended()) {
+    bulk = link_->PrepareBulk(*call->reply(), call->reply_size());
+  }
   absl::MutexLock lock(&mu_);
   // Nobody takes the reply of a session that has ended.
   if (ended()) {
@@ -634,7 +664,10 @@ void ServerSession::EndCall(const std::shared_ptr<ServerCall>& call) {
   }
   if (call->status().ok() && call->reply() != nullptr) call->counter().OnSend(call->reply_size());
   const uint8_t flags = call->acknowledged ? 0 : log::kAcked;
-  if (!compressed.empty()) {
+  if (bulk != nullptr) {
+    link_->SendBulk(log::FrameType::kReply, compressed.empty() ? flags : flags | log::kCompressed,
+                    call->id(), &header, std::move(bulk));
+  } else if (!compressed.empty()) {
     link_->SendBytes(log::FrameType::kReply, flags | log::kCompressed, call->id(), &header,
                      compressed);
   } else if (call->status().ok() && call->reply() != nullptr) {
@@ -650,9 +683,16 @@ void ServerSession::EndCall(const std::shared_ptr<ServerCall>& call) {
 
 void ServerSession::SendPart(ServerCall* call, log::FrameType type, uint8_t flags,
                              absl::string_view bytes) {
+  // (A client that is no longer there leaves what was prepared for it unsent.)
+  auto bulk =
+      type == log::FrameType::kMessage && !ended() ? link_->PrepareBulk(bytes) : nullptr;
   absl::MutexLock lock(&mu_);
   if (ended() || calls_.find(call->id()) == calls_.end()) return;
   call->acknowledged = true;
+  if (bulk != nullptr) {
+    link_->SendBulk(type, flags, call->id(), nullptr, std::move(bulk));
+    return;
+  }
   link_->SendBytes(type, flags, call->id(), nullptr, bytes);
 }
 

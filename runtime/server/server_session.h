@@ -64,6 +64,11 @@ struct ServerSessionOptions {
   os::Nanos term = 0;
   size_t max_request_size = 0;
   size_t max_reply_size = 0;
+  // Of bulk buffers (link/bulk_setup.h).
+  std::shared_ptr<const void> keep_alive;
+  size_t bulk_threshold = 0;
+  uint32_t file_mode = 0600;
+  bool network = false;
   bool discard_pending = false;
   os::Nanos server_started = 0;
 };
@@ -99,6 +104,8 @@ class ServerSession final : public link::Pollable,
   // --- CallSession.
   Start PrepareCall(const std::shared_ptr<ServerCall>& call) override ABSL_LOCKS_EXCLUDED(mu_);
   Start CheckCall(const std::shared_ptr<ServerCall>& call) override ABSL_LOCKS_EXCLUDED(mu_);
+  MutableBytes AllocateReply(size_t size) override;
+  void OnDamage(const absl::Status& damage) override ABSL_LOCKS_EXCLUDED(mu_);
   void EndCall(const std::shared_ptr<ServerCall>& call) override ABSL_LOCKS_EXCLUDED(mu_);
   void SendPart(ServerCall* call, log::FrameType type, uint8_t flags,
                 absl::string_view bytes) override ABSL_LOCKS_EXCLUDED(mu_);
@@ -144,6 +151,16 @@ class ServerSession final : public link::Pollable,
   void OnCancel(uint64_t id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Admit(std::shared_ptr<ServerCall> call, absl::string_view request, bool compressed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // --- Messages in bulk buffers (server_session_bulk.cc).
+  void SetUpBulk(const ServerSessionOptions& options, link::LinkOptions* link) const;
+  // A CALL whose message lies in a bulk buffer, which is neither looked at nor parsed before the
+  // call is about to start.
+  void AdmitBulk(std::shared_ptr<ServerCall> call, std::shared_ptr<link::IncomingBulk> request,
+                 bool compressed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Does that. kRun: go on.
+  Start ReadBulkRequest(const std::shared_ptr<ServerCall>& call) ABSL_LOCKS_EXCLUDED(mu_);
+
   // Answers a call that gets no ServerCall, of a method that the server has.
   void Refuse(uint64_t id, const MethodEntry& method, const absl::Status& status,
               wire::NotStarted not_started, int32_t reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

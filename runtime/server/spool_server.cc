@@ -18,6 +18,9 @@
 namespace spoolrpc::server {
 namespace {
 
+// How long the memory of large messages is kept for the next ones.
+constexpr os::Nanos kKeepMessages = os::Nanos{10} * 1000000000;
+
 constexpr size_t kBufferSize = 2 * 65536;
 constexpr os::Nanos kMillisecond = 1000000;
 constexpr os::Nanos kTouchAfter = 20 * kMillisecond;
@@ -431,6 +434,10 @@ void SpoolServer::Accept(const std::string& id) {
   options.term = options_.term;
   options.max_request_size = options_.max_request_size;
   options.max_reply_size = options_.max_reply_size;
+  options.keep_alive = options_.keep_alive;
+  options.bulk_threshold = options_.bulk_threshold;
+  options.file_mode = spool_->file_mode();
+  options.network = spool_->network();
   options.discard_pending = options_.discard_pending;
   options.server_started = started_;
   options.accepted = *std::move(accepted);
@@ -459,6 +466,10 @@ void SpoolServer::RenewLeaseIfDue() {
   if (now < next_lease_) return;
   next_lease_ = now + options_.term / 4;
   RenewLease();
+  for (MethodEntry* const method : options_.methods->All()) {
+    method->requests()->DropOlder(now - kKeepMessages);
+    method->replies()->DropOlder(now - kKeepMessages);
+  }
 }
 
 void SpoolServer::RenewLease() {

@@ -35,6 +35,9 @@ namespace spoolrpc::server {
 
 struct SpoolServerOptions {
   os::Environment env;
+  // What the environment needs, and may be null: messages that a handler keeps may outlive the
+  // server.
+  std::shared_ptr<const void> keep_alive;
   std::string path;
   spool::Transport transport = spool::Transport::kAuto;
   const MethodTable* methods = nullptr;
@@ -45,6 +48,7 @@ struct SpoolServerOptions {
   FailureLog* failures = nullptr;
   size_t max_request_size = 0;
   size_t max_reply_size = 0;
+  size_t bulk_threshold = 0;
   wait::PollInterval poll_interval;
   os::Nanos spin = 0;
   os::Nanos term = 0;

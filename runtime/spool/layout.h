@@ -19,6 +19,8 @@ constexpr uint32_t kMinProtocolVersion = 1;
 constexpr char kSoftwareVersion[] = "0.1.0";
 // How this version can take messages, as records say it.
 constexpr char kZstdEncoding[] = "zstd";
+// The version of references to bulk buffers that this software understands (docs/format.md, 9).
+constexpr uint32_t kBulkVersion = 1;
 constexpr size_t kIdSize = 16;  // bytes of server and session ids
 
 constexpr char kFormatFile[] = "format";
@@ -32,6 +34,7 @@ constexpr char kInbox[] = "inbox";
 constexpr char kVerdicts[] = "verdicts";
 constexpr char kRequests[] = "requests";
 constexpr char kResponses[] = "responses";
+constexpr char kBulk[] = "bulk.";  // with a number behind it
 constexpr char kDurable[] = "durable";
 constexpr char kCall[] = "call";
 constexpr char kClaim[] = "claim.";  // with a number behind it

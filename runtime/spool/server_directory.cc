@@ -41,6 +41,7 @@ absl::StatusOr<std::unique_ptr<ServerDirectory>> ServerDirectory::Publish(
   record.set_protocol_version(kProtocolVersion);
   record.set_min_protocol_version(kMinProtocolVersion);
   record.add_message_encodings(kZstdEncoding);
+  if (!spool->network()) record.set_bulk_version(kBulkVersion);
   record.set_software_version(kSoftwareVersion);
   record.set_started_at(absl::ToUnixSeconds(spool->env().clock->WallTime()));
   record.set_file_system_is_local(spool->file_system().local);

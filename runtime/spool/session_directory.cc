@@ -75,6 +75,7 @@ absl::StatusOr<std::unique_ptr<SessionDirectory>> SessionDirectory::Create(
     record.set_protocol_version(kProtocolVersion);
     record.set_min_protocol_version(kMinProtocolVersion);
     record.add_message_encodings(kZstdEncoding);
+    if (!spool->network()) record.set_bulk_version(kBulkVersion);
     record.set_software_version(kSoftwareVersion);
     record.set_lease_term_ns(term_ns);
     record.set_log_capacity(log_capacity);

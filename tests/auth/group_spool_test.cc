@@ -47,6 +47,20 @@ TEST_P(GroupSpoolTest, MemberCallsAndTheHandlerLearnsHisUidFromTheKernel) {
   EXPECT_EQ(Run(kOwner, {"ask"}), absl::StrCat("OK why ", kOwner, " ", kGroup));
 }
 
+TEST_P(GroupSpoolTest, LargeMessagesOfAMemberAreCopiedFromHisBuffers) {
+  const auto server = ServeGroup();
+  const auto client = Start(kMember, {"hold", "--text_bytes=1000000"});
+  const auto said = client->NextLine(kLong);
+  ASSERT_TRUE(said.has_value());
+  EXPECT_EQ(*said, absl::StrCat("OK 1000000 bytes ", kMember, " ", kGroup));
+  if (network()) return;
+  // Each has his own, which the other only reads.
+  const std::string session = absl::StrCat("/sessions/", OnlyName("/sessions"));
+  Expect(session + "/bulk.1", 0640, kMember);
+  const std::string server_half = absl::StrCat("/servers/", OnlyName("/servers"), session);
+  Expect(server_half + "/bulk.1", 0640, kOwner);
+}
+
 TEST_P(GroupSpoolTest, ModesLetEachWriteOnlyWhatIsHis) {
   const auto server = ServeGroup();
   const auto client = Start(kMember, {"hold"});

@@ -28,6 +28,7 @@ ABSL_FLAG(std::vector<std::string>, allowed_gids, {}, "serve: whose members' cal
 ABSL_FLAG(uint32_t, disliked_uid, 0, "serve: whom the callback refuses");
 ABSL_FLAG(bool, exclusive, false, "serve: alone; asks other servers to stop");
 ABSL_FLAG(std::string, ticket, "", "collect, cancel: the durable call");
+ABSL_FLAG(int, text_bytes, 0, "ask, hold: if above 0, asks so much, which is not printed");
 ABSL_FLAG(absl::Duration, ack_timeout, absl::Seconds(60), "of a call");
 
 namespace spoolrpc::auth_test {
@@ -163,9 +164,18 @@ int Call(const std::string& kind) {
   ClientContext context;
   Question question;
   question.set_text("why");
+  const int bytes = absl::GetFlag(FLAGS_text_bytes);
+  if (bytes > 0) {
+    std::string* const text = question.mutable_text();
+    while (static_cast<int>(text->size()) < bytes) text->push_back(static_cast<char>('a' + text->size() % 23));
+  }
   Answer answer;
   if (kind == "ask" || kind == "hold") {
-    const absl::Status status = stub->Ask(&context, question, &answer);
+    absl::Status status = stub->Ask(&context, question, &answer);
+    if (bytes > 0) {
+      if (status.ok() && answer.text() != question.text()) status = absl::DataLossError("another");
+      answer.set_text(absl::StrCat(answer.text().size(), " bytes"));
+    }
     const int said = Say(status, Text(answer));
     while (said == 0 && kind == "hold") pause();
     return said;

@@ -26,7 +26,9 @@ TEST_P(GiveUpTest, CallThatFoundNoRoomIsTakenBackWhole) {
   os::Environment env;
   env.calls = &faults;
   const auto server = Serve(&service, [&](ServerBuilder* b) { b->set_environment(env); });
-  const auto stub = Probe::NewStub(Connect());
+  ChannelOptions options = Options();
+  options.bulk_threshold = size_t{1} << 40;  // large messages go through the log
+  const auto stub = Probe::NewStub(Connect(options));
   Text reply;
   ClientContext first;
   ASSERT_OK(stub->Echo(&first, Say(""), &reply));

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "spoolrpc/link/bulk_setup.h"
 #include "spoolrpc/link/session_link.h"
 #include "spoolrpc/log/log_file.h"
 #include "spoolrpc/wire.pb.h"
@@ -76,6 +77,8 @@ struct PairOptions {
   std::string directory;
   uint64_t capacity = log::kMinCapacity;
   bool bells = false;
+  // Messages of at least so many bytes go through bulk buffers, in client/ and server/; 0: none.
+  size_t bulk_threshold = 0;
   log::FileAccess access;
   Flusher* client_flusher = nullptr;
   os::Nanos term = 10'000'000'000;
@@ -139,6 +142,26 @@ inline std::unique_ptr<LinkPair> MakePair(const PairOptions& options) {
     server.own_bell = pair->server.bell.get();
     client.peer_bell = std::shared_ptr<wait::Doorbell>(pair->server.bell.get(), [](auto*) {});
     server.peer_bell = std::shared_ptr<wait::Doorbell>(pair->client.bell.get(), [](auto*) {});
+  }
+  if (options.bulk_threshold > 0) {
+    BulkSides sides;
+    sides.env = options.client;
+    sides.session_id = TestSessionId();
+    sides.own_direction = log::Direction::kRequests;
+    sides.own_half = options.directory + "/client";
+    sides.peer_half = options.directory + "/server";
+    sides.peer_uid = options.uid;
+    sides.peer_bulk_version = 1;
+    sides.peer = options.client.host->Self();
+    sides.threshold = options.bulk_threshold;
+    sides.max_send = sides.max_receive = 1 << 20;
+    EXPECT_OK(os::MakeDirectory(os::SystemCalls::Real(), sides.own_half, 0700));
+    EXPECT_OK(os::MakeDirectory(os::SystemCalls::Real(), sides.peer_half, 0700));
+    SetUpBulk(sides, &client);
+    std::swap(sides.own_half, sides.peer_half);
+    sides.own_direction = log::Direction::kResponses;
+    sides.env = options.server;
+    SetUpBulk(sides, &server);
   }
   pair->client.link = std::make_shared<SessionLink>(std::move(client));
   pair->server.link = std::make_shared<SessionLink>(std::move(server));

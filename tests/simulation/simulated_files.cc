@@ -95,6 +95,8 @@ int SimulatedFiles::Fchmod(int fd, mode_t mode) {
 }
 
 int SimulatedFiles::Map(int fd, size_t length, void** address) { return -ENODEV; }
+int SimulatedFiles::MapForReading(int fd, size_t length, void** address) { return -ENODEV; }
+int SimulatedFiles::Madvise(void* address, size_t length, int advice) { return -EINVAL; }
 int SimulatedFiles::Unmap(void* address, size_t length) { return -EINVAL; }
 
 int SimulatedFiles::Lstat(const char* path, struct stat* info) {

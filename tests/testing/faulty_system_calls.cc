@@ -233,6 +233,13 @@ int FaultySystemCalls::Fchmod(int fd, mode_t mode) {
 int FaultySystemCalls::Map(int fd, size_t length, void** address) {
   return Pass(Call::kMap, PathOf(fd), "", [&] { return below_->Map(fd, length, address); });
 }
+int FaultySystemCalls::MapForReading(int fd, size_t length, void** address) {
+  return Pass(Call::kMap, PathOf(fd), "",
+              [&] { return below_->MapForReading(fd, length, address); });
+}
+int FaultySystemCalls::Madvise(void* address, size_t length, int advice) {
+  return below_->Madvise(address, length, advice);
+}
 int FaultySystemCalls::Unmap(void* address, size_t length) {
   return Pass(Call::kUnmap, "", "", [&] { return below_->Unmap(address, length); });
 }

@@ -304,6 +304,19 @@ int MemoryClient::Map(int fd, size_t length, void** address) {
   return 0;
 }
 
+int MemoryClient::MapForReading(int fd, size_t length, void** address) {
+  absl::MutexLock lock(&system_->mutex_);
+  const OpenFile* const file = Opened(fd);
+  if (file == nullptr) return -EBADF;
+  if (options_.network || IsDirectory(file->inode->mode)) return -ENODEV;
+  void* const mapped = mmap(nullptr, length, PROT_READ, MAP_SHARED, file->inode->content, 0);
+  if (mapped == MAP_FAILED) return -errno;
+  *address = mapped;
+  return 0;
+}
+
+int MemoryClient::Madvise(void*, size_t, int) { return 0; }
+
 int MemoryClient::Unmap(void* address, size_t length) {
   return munmap(address, length) != 0 ? -errno : 0;
 }

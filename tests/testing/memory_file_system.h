@@ -106,6 +106,8 @@ class MemoryClient final : public os::SystemCalls {
   int Fstat(int fd, struct stat* info) override;
   int Fchmod(int fd, mode_t mode) override;
   int Map(int fd, size_t length, void** address) override;
+  int MapForReading(int fd, size_t length, void** address) override;
+  int Madvise(void* address, size_t length, int advice) override;
   int Unmap(void* address, size_t length) override;
   int Lstat(const char* path, struct stat* info) override;
   int Statfs(const char* path, struct statfs* info) override;

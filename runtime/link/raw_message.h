@@ -1,0 +1,51 @@
+// Bytes in a message's clothes: what the raw-bytes API sends through everything that is made for
+// protobuf messages.
+#ifndef SPOOLRPC_LINK_RAW_MESSAGE_H_
+#define SPOOLRPC_LINK_RAW_MESSAGE_H_
+
+#include <string>
+#include <utility>
+
+#include "google/protobuf/message_lite.h"
+#include "spoolrpc/link/bytes.h"
+
+namespace spoolrpc::link {
+
+// Serialized it is just its bytes, and any bytes parse. Not thread-safe, as messages are.
+class RawMessage final : public google::protobuf::MessageLite {
+ public:
+  RawMessage() = default;
+  explicit RawMessage(Bytes bytes) : bytes_(std::move(bytes)) {}
+
+  const Bytes& bytes() const { return bytes_; }
+  Bytes* mutable_bytes() { return &bytes_; }
+  void set_bytes(Bytes bytes) { bytes_ = std::move(bytes); }
+
+  // `message` if it is one of these, else null.
+  static const RawMessage* From(const google::protobuf::MessageLite* message) {
+    return dynamic_cast<const RawMessage*>(message);
+  }
+  static RawMessage* From(google::protobuf::MessageLite* message) {
+    return dynamic_cast<RawMessage*>(message);
+  }
+
+  // --- MessageLite.
+  std::string GetTypeName() const override { return "message of raw bytes"; }
+  RawMessage* New(google::protobuf::Arena* arena) const override;
+  void Clear() override { bytes_ = Bytes(); }
+  bool IsInitialized() const override { return true; }
+  void CheckTypeAndMergeFrom(const google::protobuf::MessageLite& other) override;
+  size_t ByteSizeLong() const override { return bytes_.size(); }
+  int GetCachedSize() const override { return static_cast<int>(bytes_.size()); }
+  const char* _InternalParse(const char* from,
+                             google::protobuf::internal::ParseContext* context) override;
+  uint8_t* _InternalSerialize(uint8_t* to,
+                              google::protobuf::io::EpsCopyOutputStream* stream) const override;
+
+ private:
+  Bytes bytes_;
+};
+
+}  // namespace spoolrpc::link
+
+#endif  // SPOOLRPC_LINK_RAW_MESSAGE_H_
