@@ -9,8 +9,6 @@ namespace spoolrpc::exec {
 namespace {
 
 constexpr os::Nanos kPatience = 1'000'000;
-// The thread sleeps after so many looks that found nothing.
-constexpr int kIdleLooks = 20;
 
 }  // namespace
 
@@ -18,7 +16,8 @@ OverdueWatch::Work::Work(OverdueWatch* watch, std::function<void()> on_overdue)
     : watch_(watch), on_overdue_(std::move(on_overdue)) {
   absl::MutexLock lock(&watch_->mu_);
   watch_->works_.push_back(this);
-  if (!watch_->thread_.joinable()) watch_->thread_ = std::thread([watch] { watch->Run(); });
+  if (!watch_->started_) watch_->ticker_.Start();
+  watch_->started_ = true;
 }
 
 OverdueWatch::Work::~Work() {
@@ -27,19 +26,7 @@ OverdueWatch::Work::~Work() {
   works.erase(std::find(works.begin(), works.end(), this));
 }
 
-OverdueWatch::~OverdueWatch() {
-  stopping_.store(true);
-  {
-    absl::MutexLock lock(&wake_mu_);
-    wake_.SignalAll();
-  }
-  std::thread thread;
-  {
-    absl::MutexLock lock(&mu_);
-    thread.swap(thread_);
-  }
-  if (thread.joinable()) thread.join();
-}
+OverdueWatch::OverdueWatch() : ticker_(absl::Nanoseconds(kPatience), [this] { return Look(); }) {}
 
 OverdueWatch* OverdueWatch::Shared() {
   static OverdueWatch* const watch = new OverdueWatch;
@@ -48,10 +35,7 @@ OverdueWatch* OverdueWatch::Shared() {
 
 void OverdueWatch::Begin(Work* work) {
   work->since_.store(os::Clock::Real()->Now(), std::memory_order_release);
-  begun_.fetch_add(1, std::memory_order_seq_cst);
-  if (!asleep_.load(std::memory_order_seq_cst)) return;
-  absl::MutexLock lock(&wake_mu_);
-  wake_.SignalAll();
+  ticker_.OnActivity();
 }
 
 bool OverdueWatch::Look() {
@@ -66,31 +50,7 @@ bool OverdueWatch::Look() {
     work->told_ = since;
     work->on_overdue_();
   }
-  const uint64_t begun = begun_.load(std::memory_order_relaxed);
-  busy = busy || begun != begun_seen_;
-  begun_seen_ = begun;
   return busy;
-}
-
-void OverdueWatch::Run() {
-  int idle = 0;
-  while (!stopping_) {
-    {
-      absl::MutexLock lock(&wake_mu_);
-      if (idle >= kIdleLooks) {
-        asleep_.store(true, std::memory_order_seq_cst);
-        // Of one who begins now, and one who goes to sleep, one sees the other.
-        while (!stopping_ && begun_.load(std::memory_order_seq_cst) == begun_seen_) {
-          wake_.Wait(&wake_mu_);
-        }
-        asleep_.store(false, std::memory_order_seq_cst);
-        idle = 0;
-      } else {
-        wake_.WaitWithTimeout(&wake_mu_, absl::Nanoseconds(kPatience));
-      }
-    }
-    idle = Look() ? 0 : idle + 1;
-  }
 }
 
 }  // namespace spoolrpc::exec

@@ -4,11 +4,11 @@
 
 #include <atomic>
 #include <functional>
-#include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "spoolrpc/exec/ticker.h"
 #include "spoolrpc/os/clock.h"
 
 namespace spoolrpc::exec {
@@ -42,8 +42,7 @@ class OverdueWatch {
     os::Nanos told_ = 0;               // the watch's: the since_ of the last piece that was overdue
   };
 
-  OverdueWatch() = default;
-  ~OverdueWatch();
+  OverdueWatch();
   OverdueWatch(const OverdueWatch&) = delete;
   OverdueWatch& operator=(const OverdueWatch&) = delete;
 
@@ -52,21 +51,13 @@ class OverdueWatch {
 
  private:
   void Begin(Work* work);
-  void Run() ABSL_LOCKS_EXCLUDED(mu_, wake_mu_);
-  // True if anything was being done, or was done since the last look.
+  // True if anything is being done.
   bool Look() ABSL_LOCKS_EXCLUDED(mu_);
-
-  std::atomic<bool> asleep_{false};
-  std::atomic<uint64_t> begun_{0};
-  uint64_t begun_seen_ = 0;  // the thread's
 
   absl::Mutex mu_;
   std::vector<Work*> works_ ABSL_GUARDED_BY(mu_);
-  std::thread thread_ ABSL_GUARDED_BY(mu_);
-
-  absl::Mutex wake_mu_;
-  absl::CondVar wake_;
-  std::atomic<bool> stopping_{false};
+  bool started_ ABSL_GUARDED_BY(mu_) = false;
+  Ticker ticker_;  // ends first
 };
 
 }  // namespace spoolrpc::exec

@@ -52,6 +52,7 @@ class Deferred {
 
   // The thread's own.
   int depth = 0;           // scopes
+  int aside = 0;           // FlushScope::Aside
   bool unwatched = false;  // FlushScope::Unwatched
 
  private:
@@ -88,13 +89,29 @@ thread_local Deferred* current = nullptr;
 
 }  // namespace
 
+FlushScope::Aside::Aside() {
+  if (current == nullptr) return;
+  current->Watch();
+  ++current->aside;
+}
+
+FlushScope::Aside::~Aside() {
+  if (current != nullptr) --current->aside;
+}
+
 FlushScope::FlushScope() {
   Deferred* const deferred = ThisThread();
   if (deferred->depth++ == 0) current = deferred;
+  outer_aside_ = std::exchange(deferred->aside, 0);
 }
 
 FlushScope::~FlushScope() {
-  if (--current->depth > 0) return;
+  current->aside = outer_aside_;
+  if (--current->depth > 0) {
+    // What an outer scope does not put off may not stay behind.
+    if (outer_aside_ > 0) current->FlushAll();
+    return;
+  }
   Deferred* const deferred = std::exchange(current, nullptr);
   deferred->FlushAll();
 }
@@ -111,7 +128,7 @@ void FlushScope::Watch() {
   if (current != nullptr) current->Watch();
 }
 
-bool FlushScope::open() { return current != nullptr; }
+bool FlushScope::open() { return current != nullptr && current->aside == 0; }
 
 const Flushable* FlushScope::last() { return current->last(); }
 

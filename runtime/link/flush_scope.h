@@ -29,6 +29,15 @@ class FlushScope {
     Unwatched(const Unwatched&) = delete;
     Unwatched& operator=(const Unwatched&) = delete;
   };
+  // While one lives, nothing more is put off: a program's code runs on this thread, for who knows
+  // how long. What was put off before is watched.
+  class Aside {
+   public:
+    Aside();
+    ~Aside();
+    Aside(const Aside&) = delete;
+    Aside& operator=(const Aside&) = delete;
+  };
   FlushScope();
   ~FlushScope();
   FlushScope(const FlushScope&) = delete;
@@ -53,6 +62,8 @@ class FlushScope {
   // The one that was put off last; null: none.
   static const Flushable* last();
   static void Add(std::shared_ptr<Flushable> flushable);
+
+  int outer_aside_ = 0;
 };
 
 }  // namespace spoolrpc::link

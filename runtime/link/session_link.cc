@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include <algorithm>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -68,6 +69,7 @@ bool SessionLink::SendNow(log::FrameType type, uint8_t flags, uint64_t call,
   put_message(to);
   writer_->EndFrame(type, flags, call, consumed);
   consumed_told_ = consumed;
+  ++unwritten_;
   return true;
 }
 
@@ -193,6 +195,7 @@ void SessionLink::WriteOut() {
     mu_.Lock();
   };
   bool told = false;
+  bool gave_way = false;
   const auto wants_renewal = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     // A closed head is the last: it says that there is no more to be seen.
     return renewals_done_ < renewals_asked_ &&
@@ -206,6 +209,17 @@ void SessionLink::WriteOut() {
       tell();
       continue;
     }
+    // A write to a file server takes long, and costs it the same for one frame and for fifty: where
+    // several are under way, who is ready to run adds his before it begins.
+    if (flusher_ != nullptr && !gave_way && unwritten_ + written_together_ > 2) {
+      gave_way = true;
+      mu_.Unlock();
+      std::this_thread::yield();
+      mu_.Lock();
+      continue;
+    }
+    gave_way = false;
+    written_together_ = std::exchange(unwritten_, 0);
     const uint64_t renewals = renewals_asked_;
     const bool renew = wants_renewal();
     const log::WriterState state = state_;

@@ -274,6 +274,9 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   OutgoingQueue queue_ ABSL_GUARDED_BY(mu_);
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
   uint64_t written_to_ ABSL_GUARDED_BY(mu_) = 0;
+  // Frames that were sent since the last write began, and that had been when it did.
+  int unwritten_ ABSL_GUARDED_BY(mu_) = 0;
+  int written_together_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t renewals_asked_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t renewals_done_ ABSL_GUARDED_BY(mu_) = 0;
   bool renewals_suspended_ ABSL_GUARDED_BY(mu_) = false;

@@ -31,8 +31,6 @@ constexpr os::Nanos kAckAfterWithoutBell = 10 * kMillisecond;
 // The monitor's ticks.
 constexpr os::Nanos kTick = kMillisecond;
 constexpr os::Nanos kTickWithoutBell = 5 * kMillisecond;
-// The monitor sleeps after so many ticks without anything to do.
-constexpr int kIdleTicks = 20;
 constexpr os::Nanos kLongestSleep = 1000 * kMillisecond;
 constexpr int kPausesPerClock = 32;
 
@@ -54,7 +52,9 @@ Dispatcher::Dispatcher(DispatcherOptions options)
       executor_(NewExecutor(options_.workers, "default")),
       streams_(NewExecutor(options_.max_streams, "streams")),
       reactions_(options_.workers),
-      after_reply_(std::make_unique<AfterReply>(options_.on_failure)) {
+      after_reply_(std::make_unique<AfterReply>(options_.on_failure)),
+      monitor_(absl::Nanoseconds(options_.bell == nullptr ? kTickWithoutBell : kTick),
+               [this] { return Monitor(); }) {
   for (const MethodEntry* const method : options_.methods->All()) {
     if (method->concurrency() == 0) continue;
     pools_.emplace(method, NewExecutor(method->concurrency(), method->info().full_name));
@@ -84,7 +84,7 @@ std::unique_ptr<Executor> Dispatcher::NewExecutor(int workers, absl::string_view
 }
 
 void Dispatcher::Start() {
-  monitor_ = std::thread([this] { Monitor(); });
+  monitor_.Start();
   if (options_.bell == nullptr) return;
   inbox_seen_ = options_.bell->inbox();
   absl::MutexLock lock(&mu_);
@@ -93,7 +93,7 @@ void Dispatcher::Start() {
 
 void Dispatcher::Stop() {
   if (stopping_.exchange(true)) return;
-  WakeMonitor();
+  monitor_.Stop();
   std::vector<std::thread> loops;
   {
     absl::MutexLock lock(&mu_);
@@ -104,7 +104,6 @@ void Dispatcher::Stop() {
   for (const auto& [method, batcher] : batchers_) batcher->Stop();
   for (Executor* const executor : Executors()) executor->Stop();
   for (std::thread& loop : loops) loop.join();
-  if (monitor_.joinable()) monitor_.join();
   after_reply_.reset();  // with what it still has to do
 }
 
@@ -115,9 +114,21 @@ std::vector<Executor*> Dispatcher::Executors() {
 }
 
 void Dispatcher::RunAndFlush(const std::shared_ptr<ServerCall>& call) {
-  if (!RunCall(call)) return;
-  call->session()->FlushNow();
-  call->OnReplySent();
+  {
+    const link::FlushScope::Aside handler_runs;
+    if (!RunCall(call)) return;
+  }
+  FlushReply(call);
+}
+
+void Dispatcher::FlushReply(const std::shared_ptr<ServerCall>& call) {
+  if (call->has_work_after_reply()) {
+    call->session()->FlushNow();
+    call->OnReplySent();
+  } else {
+    const link::FlushScope::Unwatched no_handler_runs;
+    call->session()->Flush();
+  }
 }
 
 bool Dispatcher::RunCall(const std::shared_ptr<ServerCall>& call) {
@@ -218,7 +229,7 @@ void Dispatcher::Submit(std::shared_ptr<ServerCall> call) {
     unacknowledged_.emplace_back(env_.clock->Now(), call);
   }
   if (ExecutorFor(call->method())->Submit(call)) {
-    WakeMonitor();
+    monitor_.OnActivity();
     return;
   }
   call->session()->RejectCall(call, wire::NOT_STARTED_QUEUE_FULL, QueueFull(*call->method()));
@@ -233,7 +244,7 @@ void Dispatcher::Gather(Batcher* batcher, std::vector<std::shared_ptr<ServerCall
   for (const auto& call : batcher->Add(std::move(calls))) {
     call->session()->RejectCall(call, wire::NOT_STARTED_QUEUE_FULL, QueueFull(*call->method()));
   }
-  WakeMonitor();
+  monitor_.OnActivity();
 }
 
 void Dispatcher::Dispatch(std::vector<std::shared_ptr<ServerCall>> calls, bool inline_allowed) {
@@ -312,7 +323,7 @@ void Dispatcher::LoopOnce(uint64_t term, log::AlignedBuffer* buffer, std::vector
 }
 
 void Dispatcher::RunReady(uint64_t term) {
-  WakeMonitor();
+  monitor_.OnActivity();
   const link::FlushScope flush_together;
   for (;;) {
     std::shared_ptr<ServerCall> call;
@@ -360,13 +371,7 @@ void Dispatcher::RunReady(uint64_t term) {
     link::FlushScope::Watch();
     const bool reply = RunCall(call);
     if (as_worker) executor_->EndInline();
-    if (reply && call->has_work_after_reply()) {
-      call->session()->FlushNow();
-      call->OnReplySent();
-    } else if (reply) {
-      const link::FlushScope::Unwatched no_handler_runs;
-      call->session()->Flush();
-    }
+    if (reply) FlushReply(call);
     {
       absl::MutexLock lock(&mu_);
       if (inline_term_ == term) {
@@ -402,44 +407,11 @@ void Dispatcher::Doze(uint32_t seen) {
 
 // ---------------------------------------------------------------- the monitor
 
-void Dispatcher::WakeMonitor() {
-  activity_.fetch_add(1, std::memory_order_seq_cst);
-  if (!monitor_asleep_.load(std::memory_order_seq_cst) && !stopping_) return;
-  absl::MutexLock lock(&monitor_mu_);
-  monitor_wake_.SignalAll();
-}
-
-void Dispatcher::Monitor() {
-  const absl::Duration tick =
-      absl::Nanoseconds(options_.bell == nullptr ? kTickWithoutBell : kTick);
-  int idle = 0;
-  uint64_t activity = 0;
-  while (!stopping_) {
-    {
-      absl::MutexLock lock(&monitor_mu_);
-      if (idle >= kIdleTicks) {
-        monitor_asleep_.store(true, std::memory_order_seq_cst);
-        // Of a call that comes now, and one who goes to sleep, one sees the other.
-        while (!stopping_ && activity_.load(std::memory_order_seq_cst) == activity) {
-          monitor_wake_.Wait(&monitor_mu_);
-        }
-        monitor_asleep_.store(false, std::memory_order_seq_cst);
-        idle = 0;
-      } else {
-        monitor_wake_.WaitWithTimeout(&monitor_mu_, tick);
-      }
-    }
-    if (stopping_) return;
-    Tick(env_.clock->Now());
-    const uint64_t now_active = activity_.load(std::memory_order_relaxed);
-    bool busy = now_active != activity || inline_since_.load(std::memory_order_relaxed) != 0;
-    activity = now_active;
-    {
-      absl::MutexLock lock(&mu_);
-      busy = busy || !unacknowledged_.empty();
-    }
-    idle = busy ? 0 : idle + 1;
-  }
+bool Dispatcher::Monitor() {
+  Tick(env_.clock->Now());
+  if (inline_since_.load(std::memory_order_relaxed) != 0) return true;
+  absl::MutexLock lock(&mu_);
+  return !unacknowledged_.empty();
 }
 
 void Dispatcher::Tick(os::Nanos now) {

@@ -26,6 +26,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "spoolrpc/exec/thread_pool.h"
+#include "spoolrpc/exec/ticker.h"
 #include "spoolrpc/exec/timer_queue.h"
 #include "spoolrpc/log/log_file.h"
 #include "spoolrpc/metrics/registry.h"
@@ -97,10 +98,9 @@ class Dispatcher {
   // Runs what LoopOnce() has read.
   void RunReady(uint64_t term) ABSL_LOCKS_EXCLUDED(mu_);
   void Doze(uint32_t seen);
-  void Monitor() ABSL_LOCKS_EXCLUDED(mu_);
+  // One tick. True: there is still something to watch over.
+  bool Monitor() ABSL_LOCKS_EXCLUDED(mu_);
   void Tick(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
-  // There is something for it to watch over.
-  void WakeMonitor() ABSL_LOCKS_EXCLUDED(monitor_mu_);
   void Submit(std::shared_ptr<ServerCall> call) ABSL_LOCKS_EXCLUDED(mu_);
   std::unique_ptr<Executor> NewExecutor(int workers, absl::string_view queue);
   Executor* ExecutorFor(const MethodEntry* method);
@@ -113,6 +113,8 @@ class Dispatcher {
   // All executors, once.
   std::vector<Executor*> Executors();
   void RunAndFlush(const std::shared_ptr<ServerCall>& call) ABSL_LOCKS_EXCLUDED(mu_);
+  // A reply that nothing waits for may go out with the next one.
+  void FlushReply(const std::shared_ptr<ServerCall>& call);
   // Runs the call, up to but without the flush of its reply. False: nothing is to be flushed.
   bool RunCall(const std::shared_ptr<ServerCall>& call);
 
@@ -134,7 +136,6 @@ class Dispatcher {
   // The loop thread whose term this is leads; others stand by.
   std::atomic<uint64_t> leader_{0};
   std::atomic<os::Nanos> inline_since_{0};  // 0: the loop runs no handler
-  std::atomic<uint64_t> activity_{0};
   uint64_t inbox_seen_ = 0;  // of the leader
 
   absl::Mutex mu_;
@@ -154,10 +155,7 @@ class Dispatcher {
   std::deque<std::pair<os::Nanos, std::weak_ptr<ServerCall>>> unacknowledged_ ABSL_GUARDED_BY(mu_);
   std::vector<std::thread> loops_ ABSL_GUARDED_BY(mu_);
 
-  absl::Mutex monitor_mu_;
-  absl::CondVar monitor_wake_;
-  std::atomic<bool> monitor_asleep_{false};
-  std::thread monitor_;
+  exec::Ticker monitor_;
 };
 
 }  // namespace spoolrpc::server

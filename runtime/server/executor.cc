@@ -2,7 +2,15 @@
 
 #include <utility>
 
+#include "spoolrpc/link/flush_scope.h"
+
 namespace spoolrpc::server {
+namespace {
+
+// For a handler that takes no longer than this the replies before its own can wait.
+constexpr os::Nanos kShort = 5000;
+
+}  // namespace
 
 Executor::Executor(int workers, size_t max_queued, RunFn run, metrics::Gauge* queue_length)
     : workers_(workers),
@@ -94,6 +102,36 @@ void Executor::Stop() {
   turns_ = 0;
 }
 
+Executor::Task Executor::TakeTask() {
+  Task task = std::move(queue_.front());
+  queue_.pop_front();
+  if (task.turn != nullptr) {
+    --turns_;
+  } else {
+    CountWaiting(-1);
+  }
+  return task;
+}
+
+void Executor::RunTasks(Task task) {
+  const link::FlushScope flush_together;
+  for (;;) {
+    if (task.turn != nullptr) {
+      const link::FlushScope::Aside handlers_run;
+      task.turn();
+    } else {
+      run_(task.call);
+    }
+    task = {};
+    link::FlushScope::FlushIfDue();
+    absl::MutexLock lock(&mu_);
+    if (stopping_ || queue_.empty() || queue_.front().call == nullptr) return;
+    const os::Nanos usual = queue_.front().call->method()->usual_time();
+    if (usual < 0 || usual > kShort) return;
+    task = TakeTask();
+  }
+}
+
 void Executor::Work() {
   absl::MutexLock lock(&mu_);
   for (;;) {
@@ -101,21 +139,10 @@ void Executor::Work() {
     while (!stopping_ && (queue_.empty() || running_ >= workers_)) work_.Wait(&mu_);
     --idle_threads_;
     if (stopping_) return;
-    Task task = std::move(queue_.front());
-    queue_.pop_front();
-    if (task.turn != nullptr) {
-      --turns_;
-    } else {
-      CountWaiting(-1);
-    }
+    Task task = TakeTask();
     ++running_;
     mu_.Unlock();
-    if (task.turn != nullptr) {
-      task.turn();
-    } else {
-      run_(task.call);
-    }
-    task = {};
+    RunTasks(std::move(task));
     mu_.Lock();
     --running_;
     if (!queue_.empty()) work_.Signal();

@@ -19,8 +19,12 @@ namespace spoolrpc::server {
 // Never runs more than `workers` handlers at once, those that an I/O thread runs itself (inline)
 // included; so one worker serializes. Calls start in the order of their submission. Threads start
 // when there is work for them. Thread-safe.
+//
+// A worker runs calls within a link::FlushScope, which spans those that wait for it and take next to
+// no time: their replies go out together.
 class Executor {
  public:
+  // Runs one call, and does not put off what the program sends meanwhile.
   using RunFn = std::function<void(const std::shared_ptr<ServerCall>&)>;
 
   // `queue_length`, if it is not null, is told how many calls wait; it must outlive the executor.
@@ -59,6 +63,10 @@ class Executor {
   };
 
   void Add(Task task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The next one, for a worker.
+  Task TakeTask() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Runs it, and those behind it that are short.
+  void RunTasks(Task task) ABSL_LOCKS_EXCLUDED(mu_);
   void Work() ABSL_LOCKS_EXCLUDED(mu_);
 
   const int workers_;
