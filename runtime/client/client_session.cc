@@ -65,7 +65,7 @@ ClientSession::ClientSession(ClientSessionOptions options)
   link.peer_slot = options.server_slot;
   link.own_term = term_;
   link.peer_term = static_cast<os::Nanos>(server_.record->lease_term_ns());
-  SetUpBulk(options, &link);
+  SetUpSameHost(options, &link);
   if (network()) {
     // Nobody answers a call before it is written: until then nobody looks for the answer.
     link.on_written = [expecting = expecting_, this_session = static_cast<link::Pollable*>(this),
@@ -883,7 +883,6 @@ void ClientSession::Lose(ErrorInfo::Reason reason, const absl::Status& why,
 os::Nanos ClientSession::Housekeep(log::AlignedBuffer* buffer) {
   if (!usable()) return os::kNever;
   const os::Nanos now = env_.clock->Now();
-  link_->HousekeepBulk(now);
   const bool busy = open_.load(std::memory_order_relaxed) > 0;
   const spool::OwnLease lease = link_->own_lease();
   const os::Nanos renew_at = lease.renewed() + (busy ? term_ / 4 : term_ * kIdleTerms);
@@ -893,9 +892,12 @@ os::Nanos ClientSession::Housekeep(log::AlignedBuffer* buffer) {
       return os::kNever;
     }
   }
-  if (!network() && now - link_->last_reading() >= term_ / 4 && link_->TryBeginPoll()) {
-    PollOnce(/*force=*/true, buffer);
-    if (!busy) link_->ReadHeadNext();
+  if (!network() && link_->TryBeginPoll()) {
+    link_->Housekeep(now);
+    if (now - link_->last_reading() >= term_ / 4) {
+      PollOnce(/*force=*/true, buffer);
+      if (!busy) link_->ReadHeadNext();
+    }
     link_->EndPoll();
     absl::MutexLock lock(&mu_);
     HandOver();

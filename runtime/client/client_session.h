@@ -42,7 +42,7 @@ struct ClientSessionOptions {
   std::shared_ptr<wait::Doorbell> server_bell;
   uint32_t server_slot = 0;
   uint64_t max_request_size = 0;
-  // Of bulk buffers, and what this side sends and takes, in bytes (link/bulk_setup.h).
+  // Of bulk buffers, and what this side sends and takes, in bytes (link/same_host.h).
   std::shared_ptr<const void> keep_alive;
   size_t bulk_threshold = 0;
   uint64_t max_send_size = 0;
@@ -182,7 +182,7 @@ class ClientSession final : public link::Pollable,
   absl::Status ParseReplyMessage(ClientCall* call, absl::string_view bytes);
 
   // --- Messages in bulk buffers (client_session_bulk.cc).
-  void SetUpBulk(const ClientSessionOptions& options, link::LinkOptions* link) const;
+  void SetUpSameHost(const ClientSessionOptions& options, link::LinkOptions* link) const;
   // A REPLY whose message lies in a bulk buffer.
   absl::Status OnBulkReply(ClientCall* call, const log::Frame& frame)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

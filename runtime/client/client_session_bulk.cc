@@ -3,14 +3,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "spoolrpc/client/client_session.h"
-#include "spoolrpc/link/bulk_setup.h"
+#include "spoolrpc/link/same_host.h"
 #include "spoolrpc/rpc/error.h"
 
 namespace spoolrpc::client {
 
-void ClientSession::SetUpBulk(const ClientSessionOptions& options, link::LinkOptions* link) const {
+void ClientSession::SetUpSameHost(const ClientSessionOptions& options, link::LinkOptions* link) const {
   if (spool_->network()) return;
-  link::BulkSides sides;
+  link::SameHostSides sides;
   sides.env = env_;
   sides.keep_alive = options.keep_alive;
   sides.session_id = directory_->id();
@@ -24,7 +24,7 @@ void ClientSession::SetUpBulk(const ClientSessionOptions& options, link::LinkOpt
   sides.threshold = options.bulk_threshold;
   sides.max_send = options.max_send_size;
   sides.max_receive = options.max_reply_size;
-  link::SetUpBulk(sides, link);
+  link::SetUpSameHost(sides, link);
 }
 
 MutableBytes ClientSession::AllocateRequest(size_t size) {

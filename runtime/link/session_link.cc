@@ -378,6 +378,14 @@ void SessionLink::ResumeRenewals() {
   Flush().IgnoreError();
 }
 
+void SessionLink::Housekeep(os::Nanos now) {
+  if (bulk_out_ != nullptr) bulk_out_->Housekeep(now);
+  if (bulk_in_ != nullptr) bulk_in_->Housekeep(now);
+  reader_->UnmapIfIdle();
+  absl::MutexLock lock(&mu_);
+  if (!writing_) writer_->UnmapIfIdle();
+}
+
 absl::StatusOr<log::LogHead> SessionLink::ReadHeadAnew(log::AlignedBuffer* buffer) {
   if (absl::Status s = reader_->Reopen(); !s.ok()) return s;
   return reader_->ReadHeadNow(buffer);

@@ -44,9 +44,4 @@ absl::StatusOr<std::shared_ptr<IncomingBulk>> SessionLink::TakeBulk(absl::string
   });
 }
 
-void SessionLink::HousekeepBulk(os::Nanos now) {
-  if (bulk_out_ != nullptr) bulk_out_->Housekeep(now);
-  if (bulk_in_ != nullptr) bulk_in_->Housekeep(now);
-}
-
 }  // namespace spoolrpc::link

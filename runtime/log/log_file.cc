@@ -50,7 +50,9 @@ absl::StatusOr<std::unique_ptr<os::File>> OpenLogForWriting(os::SystemCalls* cal
                                                             const std::string& path,
                                                             const FileAccess& access) {
   os::OpenOptions options;
-  options.access = os::OpenOptions::Access::kWrite;
+  // (What is mapped for writing must be open for reading too.)
+  options.access = access.flushed_writes ? os::OpenOptions::Access::kWrite
+                                         : os::OpenOptions::Access::kReadWrite;
   options.data_sync = access.flushed_writes;
   return os::OpenFile(calls, path, options);
 }

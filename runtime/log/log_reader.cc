@@ -71,9 +71,20 @@ absl::StatusOr<std::unique_ptr<LogReader>> LogReader::Open(
         path, absl::StrCat("it has ", size, " bytes, its head says ", kHeadSize + head->capacity));
   }
   auto reader = std::unique_ptr<LogReader>(new LogReader(calls, path, *head, owner, access));
-  reader->file_ = *std::move(file);
-  reader->direct_ = direct;
+  reader->Take(*std::move(file), direct);
   return reader;
+}
+
+void LogReader::Take(std::unique_ptr<os::File> file, bool direct) {
+  bytes_ = std::make_unique<LogBytes>(std::move(file), kHeadSize + capacity_,
+                                      LogBytes::Use::kReading);
+  direct_ = direct;
+  if (may_map_) AllowMapping();
+}
+
+void LogReader::AllowMapping() {
+  may_map_ = true;
+  if (!direct_) bytes_->AllowMapping();
 }
 
 uint64_t LogReader::NextFrameAt() const {
@@ -97,12 +108,12 @@ absl::Status LogReader::Read(size_t want, AlignedBuffer* buffer) {
     return absl::InvalidArgumentError(absl::StrCat("read ", path_, ": a buffer of ", buffer->size(),
                                                    " bytes, this takes ", least));
   }
-  bytes_ = buffer->data();
+  read_ = buffer->data();
   read_begin_ = begin;
   read_end_ = begin;
   cut_short_ = true;
   const size_t count = std::min<uint64_t>(bytes_for(want), buffer->size());
-  const auto got = file_->ReadAt(kHeadSize + begin % capacity_, buffer->data(), count);
+  const auto got = bytes_->ReadAt(kHeadSize + begin % capacity_, buffer->data(), count);
   if (!got.ok()) return got.status();
   read_end_ = begin + *got;
   cut_short_ = *got < count;
@@ -110,7 +121,7 @@ absl::Status LogReader::Read(size_t want, AlignedBuffer* buffer) {
 }
 
 DecodeResult LogReader::DecodeAt(uint64_t at, Frame* frame, size_t* length) const {
-  return DecodeFrame(key_, bytes_ + (at - read_begin_), read_end_ - at, capacity_ - at % capacity_,
+  return DecodeFrame(key_, read_ + (at - read_begin_), read_end_ - at, capacity_ - at % capacity_,
                      max_length_, at, sequence_, frame, length);
 }
 
@@ -143,7 +154,7 @@ LogReader::Outcome LogReader::Next(Frame* frame) {
 }
 
 absl::StatusOr<LogHead> LogReader::ReadHeadNow(AlignedBuffer* buffer) const {
-  return ReadHead(*file_, direct_, buffer);
+  return ReadHead(bytes_->file(), direct_, buffer);
 }
 
 absl::Status LogReader::Reopen() {
@@ -151,8 +162,7 @@ absl::Status LogReader::Reopen() {
   uint64_t size = 0;
   auto file = OpenChecked(calls_, path_, owner_, access_, &direct, &size);
   if (!file.ok()) return file.status();
-  file_ = *std::move(file);
-  direct_ = direct;
+  Take(*std::move(file), direct);
   return absl::OkStatus();
 }
 
@@ -180,7 +190,7 @@ std::string LogReader::DescribeDamage() const {
   const uint64_t at = NextFrameAt();
   const uint64_t have = read_end_ > at ? read_end_ - at : 0;
   if (have < kFrameHeaderSize) return absl::StrCat("the file ends after ", have, " bytes there");
-  const absl::string_view header(bytes_ + (at - read_begin_), kFrameHeaderSize);
+  const absl::string_view header(read_ + (at - read_begin_), kFrameHeaderSize);
   if (header.find_first_not_of('\0') == absl::string_view::npos) return "only zeros there";
   return absl::StrCat("wrong checksum, or another frame: ", absl::BytesToHexString(header));
 }

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "spoolrpc/log/frame.h"
+#include "spoolrpc/log/log_bytes.h"
 #include "spoolrpc/log/log_file.h"
 #include "spoolrpc/log/log_head.h"
 
@@ -32,6 +33,10 @@ class LogReader {
                                                          const std::string& id, Direction direction,
                                                          uint32_t owner, const FileAccess& access,
                                                          AlignedBuffer* buffer);
+
+  // See LogBytes. Only for a log that is not read by O_DIRECT.
+  void AllowMapping();
+  void UnmapIfIdle() { bytes_->UnmapIfIdle(); }
 
   // Reads what lies at position(): one system call of about `want` bytes (at least one frame
   // header, at most what `buffer` holds and what the ring has left). `buffer` must be left alone
@@ -70,6 +75,7 @@ class LogReader {
  private:
   LogReader(os::SystemCalls* calls, std::string path, const LogHead& head, uint32_t owner,
             const FileAccess& access);
+  void Take(std::unique_ptr<os::File> file, bool direct);
   // Where the next frame begins: position_, or the ring's start if that is too near to its end.
   uint64_t NextFrameAt() const;
   // Decodes what the last Read() brought from `at`, which is not beyond read_end_.
@@ -84,15 +90,16 @@ class LogReader {
   const FrameKey key_;
   const uint64_t capacity_;
   const size_t max_length_;
-  std::unique_ptr<os::File> file_;
+  std::unique_ptr<LogBytes> bytes_;
   bool direct_ = false;
+  bool may_map_ = false;
 
   uint64_t position_ = 0;
   uint64_t sequence_ = 1;
   size_t wanted_ = 0;
 
   // What the last Read() brought: bytes of positions read_begin_ to read_end_.
-  const char* bytes_ = nullptr;
+  const char* read_ = nullptr;
   uint64_t read_begin_ = 0;
   uint64_t read_end_ = 0;
   bool cut_short_ = false;  // it failed, or met the end of the file: reading on will not help

@@ -9,7 +9,7 @@
 namespace spoolrpc::log {
 
 LogWriter::LogWriter(std::unique_ptr<os::File> file, LogHead head, const FileAccess& access)
-    : file_(std::move(file)),
+    : bytes_(std::move(file), kHeadSize + head.capacity, LogBytes::Use::kWriting),
       key_(head.id, head.direction),
       capacity_(head.capacity),
       max_length_(std::min(MaxFrameLength(head.capacity), access.max_write) / kFrameAlignment *
@@ -73,7 +73,7 @@ absl::Status LogWriter::Write(const Batch& batch) {
   while (!bytes.empty()) {
     const uint64_t offset = position % capacity_;
     const size_t count = std::min<uint64_t>({bytes.size(), capacity_ - offset, max_write_});
-    if (absl::Status status = file_->WriteAt(kHeadSize + offset, bytes.substr(0, count));
+    if (absl::Status status = bytes_.WriteAt(kHeadSize + offset, bytes.substr(0, count));
         !status.ok()) {
       return Seal(status);
     }
@@ -89,7 +89,7 @@ absl::Status LogWriter::WriteHead(WriterState state) {
   LogHead head = head_;
   head.state = state;
   ++head.counter;
-  const absl::Status status = file_->WriteAt(0, EncodeHead(head));
+  const absl::Status status = file().WriteAt(0, EncodeHead(head));
   // A lease has nothing but its counter: whether this one has arrived matters to nobody.
   if (!status.ok() && capacity_ > 0) return Seal(status);
   head_ = std::move(head);

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "spoolrpc/log/frame.h"
+#include "spoolrpc/log/log_bytes.h"
 #include "spoolrpc/log/log_file.h"
 #include "spoolrpc/log/log_head.h"
 
@@ -30,6 +31,10 @@ class LogWriter {
  public:
   // `head` describes the file that `file` is; `file` was opened by OpenLogForWriting().
   LogWriter(std::unique_ptr<os::File> file, LogHead head, const FileAccess& access);
+
+  // See LogBytes. Neither runs beside Write().
+  void AllowMapping() { bytes_.AllowMapping(); }
+  void UnmapIfIdle() { bytes_.UnmapIfIdle(); }
 
   // Most payload that a frame can carry, in bytes.
   size_t max_payload() const { return max_length_ == 0 ? 0 : max_length_ - kFrameHeaderSize; }
@@ -74,13 +79,13 @@ class LogWriter {
   // Everything before it has been flushed. Belongs to Write()'s side.
   uint64_t flushed() const { return head_.flushed; }
   const LogHead& head() const { return head_; }
-  const std::string& path() const { return file_->path(); }
-  const os::File& file() const { return *file_; }
+  const std::string& path() const { return file().path(); }
+  const os::File& file() const { return bytes_.file(); }
 
  private:
   absl::Status Seal(absl::Status status);
 
-  const std::unique_ptr<os::File> file_;
+  LogBytes bytes_;
   const FrameKey key_;
   const uint64_t capacity_;
   const size_t max_length_;  // 0 without a ring

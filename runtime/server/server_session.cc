@@ -75,7 +75,7 @@ ServerSession::ServerSession(ServerSessionOptions options)
   link.peer_bell = std::move(options.accepted->client_doorbell);
   link.own_term = term_;
   link.peer_term = client_term_;
-  SetUpBulk(options, &link);
+  SetUpSameHost(options, &link);
   link_ = std::make_shared<link::SessionLink>(std::move(link));
   idle_since_ = env_.clock->Now();
 }
@@ -113,7 +113,7 @@ os::Nanos ServerSession::Look(log::AlignedBuffer* buffer) {
   }
   if (!link_->TryBeginPoll()) return env_.clock->Now() + kDoubtLook;
   const os::Nanos now = env_.clock->Now();
-  link_->HousekeepBulk(now);
+  link_->Housekeep(now);
   const bool busy = open_.load(std::memory_order_relaxed) > 0;
   const bool doubt = in_doubt_.load(std::memory_order_relaxed);
   const bool quiet = !busy && !doubt && link_->bells_trusted();

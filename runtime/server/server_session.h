@@ -64,7 +64,7 @@ struct ServerSessionOptions {
   os::Nanos term = 0;
   size_t max_request_size = 0;
   size_t max_reply_size = 0;
-  // Of bulk buffers (link/bulk_setup.h).
+  // Of bulk buffers (link/same_host.h).
   std::shared_ptr<const void> keep_alive;
   size_t bulk_threshold = 0;
   uint32_t file_mode = 0600;
@@ -153,7 +153,7 @@ class ServerSession final : public link::Pollable,
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // --- Messages in bulk buffers (server_session_bulk.cc).
-  void SetUpBulk(const ServerSessionOptions& options, link::LinkOptions* link) const;
+  void SetUpSameHost(const ServerSessionOptions& options, link::LinkOptions* link) const;
   // A CALL whose message lies in a bulk buffer, which is neither looked at nor parsed before the
   // call is about to start.
   void AdmitBulk(std::shared_ptr<ServerCall> call, std::shared_ptr<link::IncomingBulk> request,

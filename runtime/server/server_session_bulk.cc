@@ -3,15 +3,16 @@
 
 #include "absl/strings/str_cat.h"
 #include "spoolrpc/errors.pb.h"
-#include "spoolrpc/link/bulk_setup.h"
+#include "spoolrpc/link/same_host.h"
 #include "spoolrpc/server/server_session.h"
 
 namespace spoolrpc::server {
 
-void ServerSession::SetUpBulk(const ServerSessionOptions& options, link::LinkOptions* link) const {
+void ServerSession::SetUpSameHost(const ServerSessionOptions& options,
+                                  link::LinkOptions* link) const {
   if (options.network) return;
   const spool::AcceptedSession& accepted = *options.accepted;
-  link::BulkSides sides;
+  link::SameHostSides sides;
   sides.env = env_;
   sides.keep_alive = options.keep_alive;
   sides.session_id = id_;
@@ -25,7 +26,7 @@ void ServerSession::SetUpBulk(const ServerSessionOptions& options, link::LinkOpt
   sides.threshold = options.bulk_threshold;
   sides.max_send = options.max_reply_size;
   sides.max_receive = options.max_request_size;
-  link::SetUpBulk(sides, link);
+  link::SetUpSameHost(sides, link);
 }
 
 MutableBytes ServerSession::AllocateReply(size_t size) {
@@ -61,9 +62,9 @@ ServerSession::Start ServerSession::ReadBulkRequest(const std::shared_ptr<Server
   {
     absl::MutexLock lock(&mu_);
     if (!Close(call.get(), status.code()) || ended()) return Start::kDropped;
-    Answer(call->id(), status, wire::NOT_STARTED_NO,
-           absl::IsResourceExhausted(status) ? ErrorInfo::MESSAGE_TOO_LARGE
-                                             : ErrorInfo::BAD_MESSAGE);
+    Answer(
+        call->id(), status, wire::NOT_STARTED_NO,
+        absl::IsResourceExhausted(status) ? ErrorInfo::MESSAGE_TOO_LARGE : ErrorInfo::BAD_MESSAGE);
     answers_ = false;
   }
   Flush();

@@ -400,7 +400,7 @@ INSTANTIATE_TEST_SUITE_P(Local, LocalFileOperationsTest,
                          ::testing::Values(spool::Transport::kLocal), TransportName);
 
 // A session costs a few of them, a call none.
-TEST_P(LocalFileOperationsTest, OperationsOnDirectoriesDoNotGrowWithCalls) {
+TEST_P(LocalFileOperationsTest, OperationsDoNotGrowWithCalls) {
   constexpr int kCalls = 2000;
   ProbeService service;
   const auto server = ServeCounted(&service);
@@ -419,7 +419,8 @@ TEST_P(LocalFileOperationsTest, OperationsOnDirectoriesDoNotGrowWithCalls) {
   const double directories_before = directories();
   const double writes_before = writes();
   for (int i = 0; i < kCalls; ++i) call();
-  EXPECT_GE(writes() - writes_before, kCalls / 2);
+  // Logs that are used are mapped.
+  EXPECT_LE(writes() - writes_before, kCalls / 4);
   // The server and the channel look around now and then, however many calls there are.
   const double seconds = absl::ToDoubleSeconds(absl::Now() - began);
   EXPECT_LE(directories() - directories_before, 50 + 50 * seconds) << seconds;

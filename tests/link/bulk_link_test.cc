@@ -141,11 +141,11 @@ TEST_F(BulkLinkTest, ReleasesOfWhatWasNotLentAreIgnored) {
 
 TEST_F(BulkLinkTest, OnlyPeersOfThisHostThatKnowThemGetBuffers) {
   const auto gets = [](uint32_t version, const os::ProcessId& peer) {
-    BulkSides sides;
+    SameHostSides sides;
     sides.peer_bulk_version = version;
     sides.peer = peer;
     LinkOptions link;
-    SetUpBulk(sides, &link);
+    SetUpSameHost(sides, &link);
     EXPECT_EQ(link.bulk_out == nullptr, link.bulk_in == nullptr);
     return link.bulk_out != nullptr;
   };

@@ -65,6 +65,37 @@ TEST(FlushScopeTest, AThreadThatIsStuckHoldsNothingBack) {
   }
 }
 
+TEST(FlushScopeTest, WhatAProgramSendsIsNotPutOff) {
+  const auto reply = std::make_shared<Sink>();
+  const auto sent = std::make_shared<Sink>();
+  const FlushScope scope;
+  EXPECT_TRUE(FlushScope::Defer(reply.get()));
+  {
+    const FlushScope::Aside program;
+    EXPECT_FALSE(FlushScope::Defer(sent.get()));
+    {
+      const FlushScope its_own;
+      EXPECT_TRUE(FlushScope::Defer(sent.get()));
+    }
+    EXPECT_EQ(sent->flushes, 1);
+    EXPECT_FALSE(FlushScope::Defer(sent.get()));
+  }
+  EXPECT_TRUE(FlushScope::Defer(sent.get()));
+}
+
+TEST(FlushScopeTest, AProgramThatIsStuckHoldsNoReplyBack) {
+  const auto reply = std::make_shared<Sink>();
+  const FlushScope scope;
+  {
+    const FlushScope::Unwatched no_program_runs;
+    EXPECT_TRUE(FlushScope::Defer(reply.get()));
+  }
+  const FlushScope::Aside program;
+  const absl::Time end = absl::Now() + absl::Seconds(30);
+  while (reply->flushes == 0 && absl::Now() < end) std::this_thread::yield();
+  EXPECT_EQ(reply->flushes, 1);
+}
+
 TEST(FlushScopeTest, WhatWaitsIsKeptAlive) {
   auto sink = std::make_shared<Sink>();
   const std::weak_ptr<Sink> weak = sink;

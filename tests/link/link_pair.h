@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "spoolrpc/link/bulk_setup.h"
+#include "spoolrpc/link/same_host.h"
 #include "spoolrpc/link/session_link.h"
 #include "spoolrpc/log/log_file.h"
 #include "spoolrpc/wire.pb.h"
@@ -144,7 +144,7 @@ inline std::unique_ptr<LinkPair> MakePair(const PairOptions& options) {
     server.peer_bell = std::shared_ptr<wait::Doorbell>(pair->client.bell.get(), [](auto*) {});
   }
   if (options.bulk_threshold > 0) {
-    BulkSides sides;
+    SameHostSides sides;
     sides.env = options.client;
     sides.session_id = TestSessionId();
     sides.own_direction = log::Direction::kRequests;
@@ -157,11 +157,11 @@ inline std::unique_ptr<LinkPair> MakePair(const PairOptions& options) {
     sides.max_send = sides.max_receive = 1 << 20;
     EXPECT_OK(os::MakeDirectory(os::SystemCalls::Real(), sides.own_half, 0700));
     EXPECT_OK(os::MakeDirectory(os::SystemCalls::Real(), sides.peer_half, 0700));
-    SetUpBulk(sides, &client);
+    SetUpSameHost(sides, &client);
     std::swap(sides.own_half, sides.peer_half);
     sides.own_direction = log::Direction::kResponses;
     sides.env = options.server;
-    SetUpBulk(sides, &server);
+    SetUpSameHost(sides, &server);
   }
   pair->client.link = std::make_shared<SessionLink>(std::move(client));
   pair->server.link = std::make_shared<SessionLink>(std::move(server));

@@ -27,6 +27,9 @@ struct Case {
   int steps;
   // On a real file, or through two clients of a network.
   bool network = false;
+  // Which sides may map it.
+  bool writer_maps = false;
+  bool reader_maps = false;
 };
 
 class LogRoundTripTest : public ::testing::TestWithParam<Case> {};
@@ -184,6 +187,8 @@ TEST_P(LogRoundTripTest, WhatGoesInComesOut) {
                        MakeWriter(c.network ? here.get() : real, path, head, c.access));
   ASSERT_OK_AND_ASSIGN(const auto reader, MakeReader(c.network ? there.get() : real, path, head,
                                                      c.access, c.network ? 1000 : geteuid()));
+  if (c.writer_maps) writer->AllowMapping();
+  if (c.reader_maps) reader->AllowMapping();
   Exchange exchange(writer.get(), reader.get(), seed);
   for (int step = 0; step < c.steps; ++step) {
     exchange.Step();
@@ -207,6 +212,9 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"Default", kDefaultCapacity, kPlain, 8000},
                       Case{"Large", 1 << 20, kPlain, 5000},
                       Case{"SmallWrites", kMinCapacity, kSmallWrites, 8000},
+                      Case{"Mapped", kDefaultCapacity, kPlain, 8000, false, true, true},
+                      Case{"MappedByTheWriter", kMinCapacity, kPlain, 8000, false, true, false},
+                      Case{"MappedByTheReader", kMinCapacity, kPlain, 8000, false, false, true},
                       Case{"Direct", kMinCapacity, kDirect, 2000},
                       Case{"DirectOddBlocks", kMinCapacity + 4096, kDirect, 2000},
                       Case{"Network", kMinCapacity, kFlushedDirect, 8000, true},

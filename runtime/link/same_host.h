@@ -1,6 +1,7 @@
-// Whether, and how, the messages of a session go through bulk buffers.
-#ifndef SPOOLRPC_LINK_BULK_SETUP_H_
-#define SPOOLRPC_LINK_BULK_SETUP_H_
+// What two sides on one host and a local file system can do: map logs, and send large messages
+// through bulk buffers.
+#ifndef SPOOLRPC_LINK_SAME_HOST_H_
+#define SPOOLRPC_LINK_SAME_HOST_H_
 
 #include <cstdint>
 #include <memory>
@@ -16,7 +17,7 @@ namespace spoolrpc::link {
 // Messages of at least so many bytes go through bulk buffers, unless a program says otherwise.
 constexpr size_t kUsualBulkThreshold = size_t{256} << 10;
 
-struct BulkSides {
+struct SameHostSides {
   os::Environment env;
   // Programs may keep messages when session, channel and server are gone: what env.calls needs.
   std::shared_ptr<const void> keep_alive;
@@ -35,10 +36,11 @@ struct BulkSides {
   uint64_t max_receive = 0;
 };
 
-// Gives the link its buffers, if this spool is on a local file system (which is for the caller to
-// know), the peer is on this host, and it understands references. Touches no file.
-void SetUpBulk(const BulkSides& sides, LinkOptions* link);
+// For links on a local file system (which is for the caller to know): if the peer is on this host
+// its logs may be mapped (log::LogBytes), and if the peer understands references the link gets its
+// bulk buffers. Touches no file.
+void SetUpSameHost(const SameHostSides& sides, LinkOptions* link);
 
 }  // namespace spoolrpc::link
 
-#endif  // SPOOLRPC_LINK_BULK_SETUP_H_
+#endif  // SPOOLRPC_LINK_SAME_HOST_H_

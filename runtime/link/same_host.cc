@@ -1,4 +1,6 @@
-#include "spoolrpc/link/bulk_setup.h"
+#include "spoolrpc/link/same_host.h"
+
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -19,8 +21,12 @@ log::Direction Other(log::Direction direction) {
 
 }  // namespace
 
-void SetUpBulk(const BulkSides& sides, LinkOptions* link) {
-  if (sides.peer_bulk_version < 1 || !os::SameHost(sides.env.host->Self(), sides.peer)) return;
+void SetUpSameHost(const SameHostSides& sides, LinkOptions* link) {
+  if (!os::SameHost(sides.env.host->Self(), sides.peer)) return;
+  if (link->writer != nullptr) link->writer->AllowMapping();
+  // (Another user's files are never mapped.)
+  if (link->reader != nullptr && sides.peer_uid == geteuid()) link->reader->AllowMapping();
+  if (sides.peer_bulk_version < 1) return;
   BulkPoolOptions pool;
   pool.env = sides.env;
   pool.keep_alive = sides.keep_alive;
