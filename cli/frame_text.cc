@@ -79,8 +79,8 @@ std::string FrameFlags(uint8_t flags) {
   if ((flags & log::kCompressed) != 0) names.emplace_back("COMPRESSED");
   if ((flags & log::kBulk) != 0) names.emplace_back("BULK");
   if ((flags & log::kSkippable) != 0) names.emplace_back("SKIPPABLE");
-  const int rest = flags & ~(log::kMore | log::kAcked | log::kCompressed | log::kBulk |
-                             log::kSkippable);
+  const int rest =
+      flags & ~(log::kMore | log::kAcked | log::kCompressed | log::kBulk | log::kSkippable);
   if (rest != 0) names.push_back(absl::StrFormat("0x%02x", rest));
   return absl::StrJoin(names, " ");
 }

@@ -8,7 +8,8 @@
 
 namespace spoolrpc::client {
 
-void ClientSession::SetUpSameHost(const ClientSessionOptions& options, link::LinkOptions* link) const {
+void ClientSession::SetUpSameHost(const ClientSessionOptions& options,
+                                  link::LinkOptions* link) const {
   if (spool_->network()) return;
   link::SameHostSides sides;
   sides.env = env_;

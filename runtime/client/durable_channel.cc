@@ -20,7 +20,6 @@ namespace spoolrpc::client {
 namespace {
 
 // docs/protocol.md, section 2: NFS 3 may miss the first change of a directory.
-constexpr absl::Duration kTouchAfter = absl::Milliseconds(20);
 
 // The reasons that a server's runtime, or whoever cancels, may give for a reply.
 bool IsReasonOfReply(int32_t reason) {
@@ -150,7 +149,7 @@ absl::StatusOr<Ticket> DurableChannel::Submit(const MethodInfo& method, ClientCo
   }
   store.RingServers();
   if ((*spool)->network()) {
-    absl::SleepFor(kTouchAfter);
+    absl::SleepFor(absl::Nanoseconds(spool::kTouchAfter));
     (*spool)->Touch((*spool)->durable());
   }
   return ticket;

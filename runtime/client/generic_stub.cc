@@ -15,8 +15,8 @@ absl::Status GenericStub::UnaryCall(ClientContext* context, absl::string_view me
   const auto info = rpc::RawMethod(method, options);
   if (!info.ok()) return info.status();
   link::RawMessage reply_message;
-  absl::Status status = channel_->BlockingUnaryCall(**info, context, link::RawMessage(request),
-                                                    &reply_message);
+  absl::Status status =
+      channel_->BlockingUnaryCall(**info, context, link::RawMessage(request), &reply_message);
   *reply = std::move(*reply_message.mutable_bytes());
   return status;
 }
@@ -36,13 +36,13 @@ void GenericStub::UnaryCall(ClientContext* context, absl::string_view method, co
   auto messages = std::make_shared<Messages>();
   messages->request.set_bytes(request);
   Messages* const both = messages.get();
-  channel_->StartUnaryCall(**info, context, &both->request, &both->reply,
-                           [messages = std::move(messages), reply,
-                            done = std::move(done)](absl::Status status) mutable {
-                             *reply = std::move(*messages->reply.mutable_bytes());
-                             messages = nullptr;
-                             done(std::move(status));
-                           });
+  channel_->StartUnaryCall(
+      **info, context, &both->request, &both->reply,
+      [messages = std::move(messages), reply, done = std::move(done)](absl::Status status) mutable {
+        *reply = std::move(*messages->reply.mutable_bytes());
+        messages = nullptr;
+        done(std::move(status));
+      });
 }
 
 MutableBytes GenericStub::Allocate(size_t size) { return channel_->AllocateRequest(size); }

@@ -22,6 +22,8 @@ enum class Fit : uint8_t {
   kFits,          // it was built from the same schema, or says nothing to the contrary
 };
 
+inline bool MayBeCalled(Fit fit) { return fit == Fit::kFits || fit == Fit::kDifferent; }
+
 // Of one server, made from its record once. Immutable, and so thread-safe.
 class ServerSchema {
  public:

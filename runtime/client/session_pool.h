@@ -2,6 +2,7 @@
 #ifndef SPOOLRPC_CLIENT_SESSION_POOL_H_
 #define SPOOLRPC_CLIENT_SESSION_POOL_H_
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -29,8 +30,8 @@ namespace spoolrpc::client {
 // Thread-safe. The thread starts with the first call.
 class SessionPool {
  public:
-  // `keep_alive` is what the environment of `options` needs, and may be null: messages that a program
-  // keeps may outlive the pool.
+  // `keep_alive` is what the environment of `options` needs, and may be null: messages that a
+  // program keeps may outlive the pool.
   SessionPool(std::string path, const ChannelOptions& options,
               std::shared_ptr<const void> keep_alive);
   // Closes all sessions.
@@ -128,6 +129,10 @@ class SessionPool {
 
   // What follows belongs to the pool's thread.
   os::Nanos Step();
+  // The wait for a name, between `shortest` and a sixteenth of how long it has lasted.
+  static os::Nanos NextLook(os::Nanos now, os::Nanos since, os::Nanos shortest, os::Nanos longest) {
+    return now + std::clamp((now - since) / 16, shortest, longest);
+  }
   // Looks for servers that have any of `wanted`; nothing that there is has any of `missing`.
   void Scan(os::Nanos now, const Methods& wanted, const Methods& missing);
   std::shared_ptr<const ServerSchema> SchemaOf(const spool::ServerEntry& server);

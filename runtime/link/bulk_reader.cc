@@ -55,9 +55,9 @@ absl::Status IncomingBulk::Read() {
     // (The constructor of a large array throws where there is no memory for it.)
     copy_.reset(new (std::nothrow) char[reference_.length]);
     if (copy_ == nullptr) {
-      return absl::ResourceExhaustedError(absl::StrCat(
-          "read ", reader_->PathOf(reference_.buffer), ": no memory for ", reference_.length,
-          " bytes"));
+      return absl::ResourceExhaustedError(absl::StrCat("read ", reader_->PathOf(reference_.buffer),
+                                                       ": no memory for ", reference_.length,
+                                                       " bytes"));
     }
     if (absl::Status s = reader_->Copy(reference_, copy_.get()); !s.ok()) return s;
     bytes_ = absl::string_view(copy_.get(), reference_.length);
@@ -117,8 +117,8 @@ absl::StatusOr<std::unique_ptr<os::File>> BulkReader::OpenChecked(const BulkRefe
     return Damage(reference.buffer, absl::StrCat("it has ", info->links, " links, not 1"));
   }
   if (info->uid != options_.owner) {
-    return Damage(reference.buffer, absl::StrCat("it belongs to uid ", info->uid, ", not to uid ",
-                                                 options_.owner));
+    return Damage(reference.buffer,
+                  absl::StrCat("it belongs to uid ", info->uid, ", not to uid ", options_.owner));
   }
   if (info->size < reference.offset + reference.length || info->size > kMaxBulkBuffer) {
     return Damage(reference.buffer,

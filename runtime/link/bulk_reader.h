@@ -57,8 +57,8 @@ class IncomingBulk {
   absl::Status Read();
   // After Read() has returned OK, as long as this lives.
   absl::string_view bytes() const { return bytes_; }
-  // DATA_LOSS if the file was truncated, or its disk failed, after the bytes had been verified: what
-  // was made of them is worth nothing.
+  // DATA_LOSS if the file was truncated, or its disk failed, after the bytes had been verified:
+  // what was made of them is worth nothing.
   absl::Status CheckIntact() const;
 
  private:
@@ -81,8 +81,8 @@ class BulkReader final : public std::enable_shared_from_this<BulkReader> {
   explicit BulkReader(BulkReaderOptions options);
   ~BulkReader();
 
-  // A message that a frame refers to. `release` is called once, on any thread, when it is not needed
-  // any more; must not block.
+  // A message that a frame refers to. `release` is called once, on any thread, when it is not
+  // needed any more; must not block.
   std::shared_ptr<IncomingBulk> Take(const BulkReference& reference,
                                      std::function<void(const BulkRelease&)> release);
 

@@ -1,5 +1,4 @@
 // What a link does with messages in bulk buffers, but for writing their frames.
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "spoolrpc/link/raw_message.h"

@@ -51,8 +51,8 @@ absl::StatusOr<std::unique_ptr<os::File>> OpenLogForWriting(os::SystemCalls* cal
                                                             const FileAccess& access) {
   os::OpenOptions options;
   // (What is mapped for writing must be open for reading too.)
-  options.access = access.flushed_writes ? os::OpenOptions::Access::kWrite
-                                         : os::OpenOptions::Access::kReadWrite;
+  options.access =
+      access.flushed_writes ? os::OpenOptions::Access::kWrite : os::OpenOptions::Access::kReadWrite;
   options.data_sync = access.flushed_writes;
   return os::OpenFile(calls, path, options);
 }

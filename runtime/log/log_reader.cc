@@ -76,8 +76,8 @@ absl::StatusOr<std::unique_ptr<LogReader>> LogReader::Open(
 }
 
 void LogReader::Take(std::unique_ptr<os::File> file, bool direct) {
-  bytes_ = std::make_unique<LogBytes>(std::move(file), kHeadSize + capacity_,
-                                      LogBytes::Use::kReading);
+  bytes_ =
+      std::make_unique<LogBytes>(std::move(file), kHeadSize + capacity_, LogBytes::Use::kReading);
   direct_ = direct;
   if (may_map_) AllowMapping();
 }

@@ -24,8 +24,8 @@ struct ArrivedMessage {
   uint64_t size() const { return bulk == nullptr ? bytes.size() : bulk->size(); }
 };
 
-// `*message` from what has arrived, which is released then (but by raw bytes, which keep it). Blocks
-// as a local file system does, if it lies in a bulk buffer.
+// `*message` from what has arrived, which is released then (but by raw bytes, which keep it).
+// Blocks as a local file system does, if it lies in a bulk buffer.
 // - OK: `*size` is that of the message, not compressed.
 // - INTERNAL, naming `what`: the bytes are no such message. RESOURCE_EXHAUSTED: it is longer than
 //   `limit` (only known here if it came compressed), or this process has not got what it takes.

@@ -17,7 +17,8 @@ struct Entry {
   MethodInfo info;
 };
 
-using Key = std::tuple<std::string, Idempotency, int64_t, int64_t, bool, int, Execution, Compression>;
+using Key =
+    std::tuple<std::string, Idempotency, int64_t, int64_t, bool, int, Execution, Compression>;
 
 struct Methods {
   absl::Mutex mu;
@@ -40,8 +41,8 @@ bool IsMethodName(absl::string_view name) {
 absl::StatusOr<const MethodInfo*> RawMethod(absl::string_view full_name,
                                             const RawMethodOptions& options) {
   if (!IsMethodName(full_name)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "raw method \"", full_name, "\": a name looks like /package.Service/Method"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("raw method \"", full_name, "\": a name looks like /package.Service/Method"));
   }
   if (options.timeout < absl::ZeroDuration() || options.ack_timeout < absl::ZeroDuration() ||
       options.concurrency < 0) {

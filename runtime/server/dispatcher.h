@@ -136,7 +136,7 @@ class Dispatcher {
   // The loop thread whose term this is leads; others stand by.
   std::atomic<uint64_t> leader_{0};
   std::atomic<os::Nanos> inline_since_{0};  // 0: the loop runs no handler
-  uint64_t inbox_seen_ = 0;  // of the leader
+  uint64_t inbox_seen_ = 0;                 // of the leader
 
   absl::Mutex mu_;
   absl::CondVar standby_;

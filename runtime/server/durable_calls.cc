@@ -15,7 +15,6 @@ namespace spoolrpc::server {
 namespace {
 
 constexpr os::Nanos kMillisecond = 1000000;
-constexpr os::Nanos kTouchAfter = 20 * kMillisecond;
 // After a file operation that failed.
 constexpr os::Nanos kTryAgain = 1000 * kMillisecond;
 // How often the calls that run are looked at, whether somebody has cancelled them.
@@ -151,7 +150,7 @@ void DurableCalls::TakeEnded() {
     known.next_look = one.look_again;
     last_activity_ = options_.env.clock->Now();
     if (one.end == End::kDone && options_.spool->network()) {
-      touches_[options_.spool->durable_call(one.ticket)] = last_activity_ + kTouchAfter;
+      touches_[options_.spool->durable_call(one.ticket)] = last_activity_ + spool::kTouchAfter;
     }
   }
 }
@@ -285,7 +284,7 @@ void DurableCalls::PublishReply(const std::string& ticket, const absl::Status& s
   }
   known->state = Known::State::kDone;
   if (options_.spool->network()) {
-    touches_[options_.spool->durable_call(ticket)] = options_.env.clock->Now() + kTouchAfter;
+    touches_[options_.spool->durable_call(ticket)] = options_.env.clock->Now() + spool::kTouchAfter;
   }
 }
 

@@ -20,8 +20,8 @@ namespace spoolrpc::server {
 // included; so one worker serializes. Calls start in the order of their submission. Threads start
 // when there is work for them. Thread-safe.
 //
-// A worker runs calls within a link::FlushScope, which spans those that wait for it and take next to
-// no time: their replies go out together.
+// A worker runs calls within a link::FlushScope, which spans those that wait for it and take next
+// to no time: their replies go out together.
 class Executor {
  public:
   // Runs one call, and does not put off what the program sends meanwhile.

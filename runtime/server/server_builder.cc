@@ -54,8 +54,8 @@ absl::Status ServerBuilder::AddRawServices(std::vector<Service*>* services,
     if (!info.ok()) return os::Annotate(info.status(), "ServerBuilder");
     if (method.handler == nullptr || !names.insert(method.name).second) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "ServerBuilder: RegisterRawMethod(", method.name, "): ",
-          method.handler == nullptr ? "no handler" : "it was registered before"));
+          "ServerBuilder: RegisterRawMethod(", method.name,
+          "): ", method.handler == nullptr ? "no handler" : "it was registered before"));
     }
     const std::string service = method.name.substr(1, method.name.rfind('/') - 1);
     server::RawService*& raw = by_name[service];

@@ -76,8 +76,8 @@ absl::Status ServerCall::ParseBulkRequest(rpc::ArrivedMessage request, absl::Sta
   if (request.compressed) context_.request_compressed_.store(true, std::memory_order_relaxed);
   uint64_t size = 0;
   const absl::Status parsed =
-      rpc::ParseArrived(std::move(request), session_->max_request_size(),
-                        method_->info().full_name, request_.get(), &size, damage);
+      rpc::ParseArrived(std::move(request), session_->max_request_size(), method_->info().full_name,
+                        request_.get(), &size, damage);
   if (parsed.ok()) counter_.OnReceive(size);
   return parsed;
 }

@@ -75,8 +75,8 @@ class ServerContext {
   }
 
   // Of a raw method: memory for its reply, to be filled in place: `*reply = std::move(bytes)
-  // .Freeze()`. Of a bulk buffer where that is possible, so that nothing is copied; else of its own.
-  // May block as a local file system does.
+  // .Freeze()`. Of a bulk buffer where that is possible, so that nothing is copied; else of its
+  // own. May block as a local file system does.
   MutableBytes AllocateReply(size_t size) const {
     return allocate_ == nullptr ? MutableBytes(size) : allocate_(size);
   }

@@ -193,6 +193,9 @@ class ServerSession final : public link::Pollable,
   const bool zstd_;
   const size_t max_request_size_;
   const size_t max_reply_size_;
+  // So much may wait for the client to read it: what is more is not executed. A client that goes on
+  // all the same when twice as much waits is given up.
+  const uint64_t max_unread_;
   const bool discard_pending_;
   const os::Nanos server_started_;
   std::shared_ptr<link::SessionLink> link_;

@@ -22,6 +22,9 @@ constexpr char kZstdEncoding[] = "zstd";
 // The version of references to bulk buffers that this software understands (docs/format.md, 9).
 constexpr uint32_t kBulkVersion = 1;
 constexpr size_t kIdSize = 16;  // bytes of server and session ids
+// A directory is touched again so long after a name was published in it (docs/protocol.md, 2), in
+// nanoseconds.
+constexpr int64_t kTouchAfter = 20'000'000;
 
 constexpr char kFormatFile[] = "format";
 constexpr char kServers[] = "servers";

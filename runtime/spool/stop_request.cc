@@ -15,8 +15,6 @@
 namespace spoolrpc::spool {
 namespace {
 
-constexpr int kTouchAfterMilliseconds = 20;
-
 std::string PathOf(const std::string& directory, uint32_t number) {
   return Join(Join(directory, kInbox), absl::StrCat(kStop, number));
 }
@@ -66,7 +64,7 @@ absl::Status AskToStop(const Spool& spool, const ServerEntry& server, absl::Dura
   }
   Ring(spool, server);
   if (spool.network()) {
-    poll(nullptr, 0, kTouchAfterMilliseconds);
+    poll(nullptr, 0, kTouchAfter / 1000000);
     spool.Touch(inbox);
   }
   return absl::OkStatus();

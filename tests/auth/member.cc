@@ -167,7 +167,8 @@ int Call(const std::string& kind) {
   const int bytes = absl::GetFlag(FLAGS_text_bytes);
   if (bytes > 0) {
     std::string* const text = question.mutable_text();
-    while (static_cast<int>(text->size()) < bytes) text->push_back(static_cast<char>('a' + text->size() % 23));
+    while (static_cast<int>(text->size()) < bytes)
+      text->push_back(static_cast<char>('a' + text->size() % 23));
   }
   Answer answer;
   if (kind == "ask" || kind == "hold") {

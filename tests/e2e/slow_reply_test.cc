@@ -65,7 +65,8 @@ SPOOLRPC_BOTH_TRANSPORTS(SlowReplyTest);
 
 TEST_P(SlowReplyTest, TheLeaseIsRenewedUntilTheReplyIsWritten) {
   SlowService service;
-  const auto server = Serve(&service, [](ServerBuilder* builder) { builder->set_lease_term(kTerm); });
+  const auto server =
+      Serve(&service, [](ServerBuilder* builder) { builder->set_lease_term(kTerm); });
   ChannelOptions options = Options();
   options.lease_term = kTerm;
   const auto stub = Probe::NewStub(Connect(options));

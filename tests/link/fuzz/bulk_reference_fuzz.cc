@@ -1,7 +1,6 @@
 // A reference to a bulk buffer, and a RELEASE: any bytes.
-#include "spoolrpc/link/bulk_reference.h"
-
 #include "spoolrpc/link/bulk_checksum.h"
+#include "spoolrpc/link/bulk_reference.h"
 #include "spoolrpc/spool/layout.h"
 #include "tests/fuzz/fuzz_input.h"
 
