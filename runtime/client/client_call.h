@@ -4,11 +4,11 @@
 
 #include <atomic>
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <string>
 
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 #include "google/protobuf/message_lite.h"
 #include "spoolrpc/client/context_access.h"
 #include "spoolrpc/log/format.h"
@@ -16,6 +16,7 @@
 #include "spoolrpc/rpc/arrived_message.h"
 #include "spoolrpc/rpc/method_info.h"
 #include "spoolrpc/rpc/reassembly.h"
+#include "spoolrpc/wait/waker.h"
 #include "spoolrpc/wire.pb.h"
 
 namespace spoolrpc::client {
@@ -37,6 +38,21 @@ class CallObserver : public std::enable_shared_from_this<CallObserver> {
 
 // Lives on the stack of the caller that waits for it, or belongs to its observer. Once on a
 // session, its fields belong to that session's lock, except as noted.
+struct ClientCall;
+
+// A thread that waits for a call while another one reads. Belongs to it.
+struct Sleeper {
+  Sleeper(ClientCall* c, uint32_t s) : call(c), seen(s) {}
+
+  ClientCall* const call;
+  const uint32_t seen;  // of the call's version
+  wait::Waker waker;
+  // --- Under the session's lock.
+  bool listed = false;                  // in the lists of its session and its call
+  std::list<Sleeper*>::iterator place;  // in the session's
+  Sleeper* next = nullptr;              // in the call's
+};
+
 struct ClientCall {
   ClientCall(const MethodInfo& m, ClientContext* c) : method(&m), context(c) {}
 
@@ -79,7 +95,8 @@ struct ClientCall {
   std::unique_ptr<rpc::Reassembly> partial;
   log::FrameType partial_type = log::FrameType::kMessage;
   bool partial_compressed = false;
-  absl::CondVar ended;
+  // Of the threads that wait for the call and sleep: one, or a stream's reader and its writer.
+  Sleeper* sleepers = nullptr;
 };
 
 }  // namespace spoolrpc::client

@@ -223,11 +223,12 @@ bool ClientSession::Start(ClientCall* call) {
                         .first;
     header.set_method_id(it->second.id);
     if (!it->second.told) header.set_method(call->method->full_name);
-    if (link::kHeaderSizeField + header.ByteSizeLong() + 16 > link_->max_single()) {
+    const size_t header_size = header.ByteSizeLong();
+    if (link::kHeaderSizeField + header_size + 16 > link_->max_single()) {
       call->status = rpc::TransportError(
           absl::StatusCode::kResourceExhausted, ErrorInfo::MESSAGE_TOO_LARGE,
-          absl::StrCat("metadata and method name take ", header.ByteSizeLong(),
-                       " bytes, more than the ", link_->max_single(),
+          absl::StrCat("metadata and method name take ", header_size, " bytes, more than the ",
+                       link_->max_single(),
                        " of the request log's frames; raise ChannelOptions.log_capacity"),
           false, call->method->full_name);
       call->done.store(true, std::memory_order_release);
@@ -235,13 +236,11 @@ bool ClientSession::Start(ClientCall* call) {
     }
     // (A reference takes its place in the same frame.)
     if (bulk != nullptr &&
-        link::kHeaderSizeField + header.ByteSizeLong() + link::kBulkReferenceSize >
-            link_->max_single()) {
+        link::kHeaderSizeField + header_size + link::kBulkReferenceSize > link_->max_single()) {
       bulk = nullptr;
     }
     call->id = next_call_++;
-    if (bulk == nullptr &&
-        link::kHeaderSizeField + header.ByteSizeLong() + 16 + size > link_->max_single()) {
+    if (bulk == nullptr && link::kHeaderSizeField + header_size + 16 + size > link_->max_single()) {
       header.set_message_size(size);
     }
     calls_.emplace(call->id, call);
@@ -321,7 +320,7 @@ void ClientSession::Finish(ClientCall* call, absl::Status status, bool resend) {
   call->resend = resend;
   if (open_.fetch_sub(1, std::memory_order_relaxed) == 1) link_->UnwatchPeer();
   if (call->async && !network()) --async_open_;
-  call->ended.SignalAll();
+  DismissSleepers(call);
   if (call->observer == nullptr) {
     // The last of it: the caller may see this without the lock, and be gone with its call.
     call->done.store(true, std::memory_order_release);
@@ -337,8 +336,10 @@ void ClientSession::Finish(ClientCall* call, absl::Status status, bool resend) {
 int ClientSession::PollOnce(bool force, log::AlignedBuffer* buffer,
                             std::vector<std::shared_ptr<CallbackSource>>* callbacks) {
   CallbackCollector collector;
-  const link::PollResult result =
-      link_->Poll(force, buffer, [this](const log::Frame& frame) { return OnFrame(frame); });
+  const link::PollResult result = link_->Poll(force, buffer, [this](const log::Frame& frame) {
+    const wait::Waker::Scope wake_without_lock;
+    return OnFrame(frame);
+  });
   OnPolled(result);
   if (callbacks != nullptr) {
     *callbacks = collector.Take();

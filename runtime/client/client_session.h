@@ -140,6 +140,14 @@ class ClientSession final : public link::Pollable,
   bool Start(ClientCall* call) ABSL_LOCKS_EXCLUDED(mu_);
   // Until the call is done, or its version is not `seen`.
   void Wait(ClientCall* call, uint32_t seen) ABSL_LOCKS_EXCLUDED(mu_);
+  // Sleeps until the call may be done or its version not `seen`, another caller shall read, or for
+  // `most`.
+  void Sleep(ClientCall* call, uint32_t seen, os::Nanos most) ABSL_LOCKS_EXCLUDED(mu_);
+  // Who waits for the call shall look at it again.
+  static void WakeSleepers(ClientCall* call);
+  // Takes one, or all of an ended call's, out of the lists.
+  void Unlist(Sleeper* sleeper) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void DismissSleepers(ClientCall* call) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Reads the log until Wait() has an end or its time is up; the caller has TryBeginPoll().
   void Lead(ClientCall* call, uint32_t seen) ABSL_LOCKS_EXCLUDED(mu_);
   // Sleeps or spins until something may have come. `call` may be null.
@@ -248,8 +256,8 @@ class ClientSession final : public link::Pollable,
   uint64_t next_call_ ABSL_GUARDED_BY(mu_) = 1;
   absl::flat_hash_map<uint64_t, ClientCall*> calls_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<const char*, MethodId> method_ids_ ABSL_GUARDED_BY(mu_);
-  // Calls whose callers sleep while another caller reads, and the versions that they have seen.
-  std::list<std::pair<ClientCall*, uint32_t>> sleeping_ ABSL_GUARDED_BY(mu_);
+  // Callers that sleep while another one reads, the longest first.
+  std::list<Sleeper*> sleeping_ ABSL_GUARDED_BY(mu_);
   // On a local file system: calls that nobody waits for, and the threads that have read for them,
   // of which the last one does.
   int async_open_ ABSL_GUARDED_BY(mu_) = 0;

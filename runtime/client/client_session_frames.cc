@@ -116,7 +116,7 @@ void ClientSession::OnWhole(ClientCall* call, log::FrameType type, rpc::ArrivedM
     call->observer->OnInitialMetadata(rpc::DecodeMetadata(initial.metadata()));
   }
   call->version.fetch_add(1, std::memory_order_acq_rel);
-  call->ended.SignalAll();
+  WakeSleepers(call);
 }
 
 void ClientSession::OnCredit(ClientCall* call, const log::Frame& frame) {
@@ -125,7 +125,7 @@ void ClientSession::OnCredit(ClientCall* call, const log::Frame& frame) {
   memcpy(&total, frame.payload.data(), sizeof(total));
   call->observer->OnCredit(total);
   call->version.fetch_add(1, std::memory_order_acq_rel);
-  call->ended.SignalAll();
+  WakeSleepers(call);
 }
 
 void ClientSession::OnReply(ClientCall* call, const log::Frame& frame) {

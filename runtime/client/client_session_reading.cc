@@ -42,18 +42,50 @@ void ClientSession::Wait(ClientCall* call, uint32_t seen) {
       continue;
     }
     LetCancelWake(call);
+    Sleep(call, seen, until - now);
+  }
+  if (call->observer == nullptr && call->cancel_wakes) call->context.SetCancelHook(nullptr);
+}
+
+void ClientSession::Sleep(ClientCall* call, uint32_t seen, os::Nanos most) {
+  Sleeper sleeper(call, seen);
+  const uint32_t word = sleeper.waker.word();
+  {
     absl::MutexLock lock(&mu_);
     if (call->done.load(std::memory_order_relaxed) || call->context.cancelled() ||
         call->version.load(std::memory_order_relaxed) != seen) {
-      continue;
+      return;
     }
-    const auto place = sleeping_.insert(sleeping_.end(), {call, seen});
-    // Bounded, in case that whoever reads leaves between the look above and here.
-    const os::Nanos most = network() ? until - now : std::min(until - now, kLookUp);
-    call->ended.WaitWithTimeout(&mu_, absl::Nanoseconds(most));
-    sleeping_.erase(place);
+    sleeper.listed = true;
+    sleeper.place = sleeping_.insert(sleeping_.end(), &sleeper);
+    sleeper.next = std::exchange(call->sleepers, &sleeper);
   }
-  if (call->observer == nullptr && call->cancel_wakes) call->context.SetCancelHook(nullptr);
+  // Bounded, in case that whoever reads leaves between the look before this and here.
+  sleeper.waker.Sleep(word, network() ? most : std::min(most, kLookUp));
+  // (Of a call that has ended it is in no list any more, and sees that without the lock.)
+  if (call->done.load(std::memory_order_acquire)) return;
+  absl::MutexLock lock(&mu_);
+  if (sleeper.listed) Unlist(&sleeper);
+}
+
+void ClientSession::WakeSleepers(ClientCall* call) {
+  for (Sleeper* one = call->sleepers; one != nullptr; one = one->next) one->waker.Wake();
+}
+
+void ClientSession::Unlist(Sleeper* sleeper) {
+  sleeping_.erase(sleeper->place);
+  Sleeper** link = &sleeper->call->sleepers;
+  while (*link != sleeper) link = &(*link)->next;
+  *link = sleeper->next;
+  sleeper->listed = false;
+}
+
+void ClientSession::DismissSleepers(ClientCall* call) {
+  while (call->sleepers != nullptr) {
+    Sleeper* const sleeper = call->sleepers;
+    Unlist(sleeper);
+    sleeper->waker.Wake();
+  }
 }
 
 void ClientSession::LetCancelWake(ClientCall* call) {
@@ -62,17 +94,16 @@ void ClientSession::LetCancelWake(ClientCall* call) {
   call->cancel_wakes = true;
   call->context.SetCancelHook([this, call] {
     absl::MutexLock lock(&mu_);
-    call->ended.SignalAll();
+    WakeSleepers(call);
     own_bell_->Wake();
   });
 }
 
 void ClientSession::HandOver() {
-  for (const auto& [call, seen] : sleeping_) {
+  for (Sleeper* const sleeper : sleeping_) {
     // Awake already, and on its way out.
-    if (call->done.load(std::memory_order_relaxed)) continue;
-    if (call->version.load(std::memory_order_relaxed) != seen) continue;
-    call->ended.SignalAll();
+    if (sleeper->call->version.load(std::memory_order_relaxed) != sleeper->seen) continue;
+    sleeper->waker.Wake();
     return;
   }
   if (async_open_ > 0) async_changed_.SignalAll();

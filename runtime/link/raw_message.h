@@ -4,6 +4,7 @@
 #define SPOOLRPC_LINK_RAW_MESSAGE_H_
 
 #include <string>
+#include <typeinfo>
 #include <utility>
 
 #include "google/protobuf/message_lite.h"
@@ -23,10 +24,10 @@ class RawMessage final : public google::protobuf::MessageLite {
 
   // `message` if it is one of these, else null.
   static const RawMessage* From(const google::protobuf::MessageLite* message) {
-    return dynamic_cast<const RawMessage*>(message);
+    return Is(message) ? static_cast<const RawMessage*>(message) : nullptr;
   }
   static RawMessage* From(google::protobuf::MessageLite* message) {
-    return dynamic_cast<RawMessage*>(message);
+    return Is(message) ? static_cast<RawMessage*>(message) : nullptr;
   }
 
   // --- MessageLite.
@@ -43,6 +44,11 @@ class RawMessage final : public google::protobuf::MessageLite {
                               google::protobuf::io::EpsCopyOutputStream* stream) const override;
 
  private:
+  // (Every message that comes is asked: the type of a final class is told by one comparison.)
+  static bool Is(const google::protobuf::MessageLite* message) {
+    return message != nullptr && typeid(*message) == typeid(RawMessage);
+  }
+
   Bytes bytes_;
 };
 

@@ -219,7 +219,11 @@ class ServerSession final : public link::Pollable,
   absl::flat_hash_map<uint64_t, std::shared_ptr<ServerCall>> calls_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<uint64_t, Partial> partial_ ABSL_GUARDED_BY(mu_);
   uint64_t partial_bytes_ ABSL_GUARDED_BY(mu_) = 0;
-  absl::flat_hash_map<uint32_t, std::string> method_names_ ABSL_GUARDED_BY(mu_);
+  struct NamedMethod {
+    std::string name;
+    MethodEntry* entry;  // null: the server has none of that name
+  };
+  absl::flat_hash_map<uint32_t, NamedMethod> named_methods_ ABSL_GUARDED_BY(mu_);
   uint64_t last_call_ ABSL_GUARDED_BY(mu_) = 0;
   // Frames of the request log before it have been taken.
   uint64_t read_position_ ABSL_GUARDED_BY(mu_) = 0;

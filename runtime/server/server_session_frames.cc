@@ -72,25 +72,28 @@ absl::Status ServerSession::OnCall(const log::Frame& frame) {
         " bytes of replies wait; it sends call ", frame.call, " all the same"));
   }
   if (!header.method().empty()) {
-    if (method_names_.size() >= kMaxMethodNames || header.method().size() > kMaxMethodName ||
-        method_names_.emplace(header.method_id(), header.method()).first->second !=
-            header.method()) {
+    if (named_methods_.size() >= kMaxMethodNames || header.method().size() > kMaxMethodName ||
+        named_methods_
+                .emplace(header.method_id(),
+                         NamedMethod{header.method(), methods_->Find(header.method())})
+                .first->second.name != header.method()) {
       return absl::DataLossError(absl::StrCat("read ", link_->read_path(), ": call ", frame.call,
                                               " defines a bad method number ", header.method_id()));
     }
   }
-  const auto name = method_names_.find(header.method_id());
-  if (name == method_names_.end()) {
+  const auto named = named_methods_.find(header.method_id());
+  if (named == named_methods_.end()) {
     return absl::DataLossError(absl::StrCat("read ", link_->read_path(), ": call ", frame.call,
                                             " uses method number ", header.method_id(),
                                             ", which was never defined"));
   }
-  MethodEntry* const method = methods_->Find(name->second);
+  const std::string& name = named->second.name;
+  MethodEntry* const method = named->second.entry;
   if (method == nullptr) {
     Answer(frame.call,
            absl::UnimplementedError(absl::StrCat(
-               name->second, ": ",
-               methods_->HasService(ServiceOf(name->second))
+               name, ": ",
+               methods_->HasService(ServiceOf(name))
                    ? "the server's service has no such method; is its .proto file older?"
                    : "the server has no such service")),
            wire::NOT_STARTED_NO, 0);
@@ -99,8 +102,8 @@ absl::Status ServerSession::OnCall(const log::Frame& frame) {
   if (header.kind() != static_cast<wire::MethodKind>(method->info().kind)) {
     Refuse(frame.call, *method,
            absl::UnimplementedError(absl::StrCat(
-               name->second, ": the client's .proto file says ",
-               wire::MethodKind_Name(header.kind()), " of this method, the server's ",
+               name, ": the client's .proto file says ", wire::MethodKind_Name(header.kind()),
+               " of this method, the server's ",
                wire::MethodKind_Name(static_cast<wire::MethodKind>(method->info().kind)))),
            wire::NOT_STARTED_NO, 0);
     return absl::OkStatus();
@@ -114,7 +117,7 @@ absl::Status ServerSession::OnCall(const log::Frame& frame) {
   if (discard_pending_ && header.waited_ns() > static_cast<uint64_t>(now - server_started_)) {
     Refuse(frame.call, *method,
            absl::UnavailableError(absl::StrCat(
-               name->second, ": issued before this server started, which discards such calls")),
+               name, ": issued before this server started, which discards such calls")),
            wire::NOT_STARTED_DISCARDED, 0);
     return absl::OkStatus();
   }
@@ -130,11 +133,11 @@ absl::Status ServerSession::OnCall(const log::Frame& frame) {
                         : more          ? header.message_size()
                                         : payload.size();
   if (size > max_request_size_) {
-    Refuse(frame.call, *method,
-           absl::ResourceExhaustedError(absl::StrCat(name->second, ": the request has ", size,
-                                                     " bytes, this server accepts ",
-                                                     max_request_size_)),
-           wire::NOT_STARTED_NO, ErrorInfo::MESSAGE_TOO_LARGE);
+    Refuse(
+        frame.call, *method,
+        absl::ResourceExhaustedError(absl::StrCat(
+            name, ": the request has ", size, " bytes, this server accepts ", max_request_size_)),
+        wire::NOT_STARTED_NO, ErrorInfo::MESSAGE_TOO_LARGE);
     return absl::OkStatus();
   }
   auto call =
@@ -158,11 +161,11 @@ absl::Status ServerSession::OnCall(const log::Frame& frame) {
   }
   if (partial_bytes_ + payload.size() > max_request_size_ + kPartialSlack) {
     Close(call.get(), absl::StatusCode::kResourceExhausted);
-    Answer(frame.call,
-           absl::ResourceExhaustedError(absl::StrCat(
-               name->second,
-               ": too many large requests of this session are under way; send fewer at once")),
-           wire::NOT_STARTED_QUEUE_FULL, 0);
+    Answer(
+        frame.call,
+        absl::ResourceExhaustedError(absl::StrCat(
+            name, ": too many large requests of this session are under way; send fewer at once")),
+        wire::NOT_STARTED_QUEUE_FULL, 0);
     return absl::OkStatus();
   }
   Partial partial{std::move(call), std::make_unique<rpc::Reassembly>(max_request_size_),
