@@ -16,7 +16,7 @@ class Flushable {
 };
 
 // While one lives, what its thread sends may wait for what it sends next: until the outermost one
-// ends, or 50 us have passed and the thread comes by (FlushIfDue()), or a millisecond or two,
+// ends, or 20 us have passed and the thread comes by (FlushIfDue()), or a millisecond or two,
 // wherever the thread is stuck; another thread flushes then.
 class FlushScope {
  public:

@@ -26,6 +26,8 @@ constexpr os::Nanos kWatchOthers = 500 * kMillisecond;
 constexpr os::Nanos kListingShare = 10;
 // Who leaves durable calls does not wait for milliseconds; callers of this host ring besides.
 constexpr absl::Duration kIdlePoll = absl::Milliseconds(200);
+// The same where there are none at all, and all who could leave one ring.
+constexpr absl::Duration kEmptyPoll = absl::Seconds(1);
 // How many calls a sweep looks at again.
 constexpr int kRechecks = 100;
 // A `call` is damaged if so many readings say so.
@@ -123,7 +125,8 @@ void DurableCalls::Run() {
     const os::Nanos now = options_.env.clock->Now();
     wait::PollInterval interval = options_.poll_interval;
     interval.min = std::max(interval.min, absl::Milliseconds(options_.spool->network() ? 5 : 2));
-    interval.max = std::max(interval.max, kIdlePoll);
+    const bool rung = !options_.spool->network() && options_.spool->file_mode() == 0600;
+    interval.max = std::max(interval.max, rung && tickets_.empty() ? kEmptyPoll : kIdlePoll);
     os::Nanos next = wait::PollSchedule(interval, last_activity_).Next(now);
     if (want_listing_) next = now;
     next = std::max(next, listed_ + listing_took_ * kListingShare);

@@ -123,8 +123,9 @@ os::Nanos ServerSession::Look(log::AlignedBuffer* buffer) {
   if (in_doubt_.load(std::memory_order_relaxed)) return now + kDoubtLook;
   if (link_->bells_trusted()) {
     // At times that idle sessions share: a thousand of them wake a thread as often as one.
+    // (And well before there is a gap, by CheckGap().)
     const os::Nanos step = term_ / 8;
-    return std::min((now + term_ / 4) / step * step, head);
+    return std::min((now + term_ * 3 / 8) / step * step, head);
   }
   return std::min(next, head);
 }
