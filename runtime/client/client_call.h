@@ -28,8 +28,8 @@ class CallObserver : public std::enable_shared_from_this<CallObserver> {
  public:
   virtual ~CallObserver() = default;
   virtual void OnInitialMetadata(Metadata metadata) = 0;
-  // A message. False: the server had no credit for it.
-  virtual bool OnMessage(rpc::ArrivedMessage message) = 0;
+  // The bytes of a message. False: the server had no credit for it.
+  virtual bool OnMessage(std::string bytes, bool compressed) = 0;
   // The server takes messages until so much was sent (docs/format.md, section 3).
   virtual void OnCredit(uint64_t total) = 0;
   // The call has left the session; it says how.

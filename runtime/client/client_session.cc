@@ -9,6 +9,7 @@
 #include "spoolrpc/client/retry_policy.h"
 #include "spoolrpc/compress/message_codec.h"
 #include "spoolrpc/exec/reaper.h"
+#include "spoolrpc/link/raw_message.h"
 #include "spoolrpc/rpc/error.h"
 
 namespace spoolrpc::client {
@@ -128,10 +129,6 @@ void ClientSession::ParseReply(ClientCall* call) {
 }
 
 void ClientSession::SendMessage(const ClientCall& call, uint8_t flags, absl::string_view bytes) {
-  if (auto bulk = link_->PrepareBulk(bytes)) {
-    link_->SendBulk(log::FrameType::kMessage, flags, call.id, nullptr, std::move(bulk));
-    return;
-  }
   link_->SendBytes(log::FrameType::kMessage, flags, call.id, nullptr, bytes);
 }
 
@@ -208,6 +205,15 @@ bool ClientSession::Start(ClientCall* call) {
   }
   auto bulk = compressed.empty() ? size > 0 ? link_->PrepareBulk(*call->request, size) : nullptr
                                  : link_->PrepareBulk(compressed);
+  if (const auto* const raw = link::RawMessage::From(call->request);
+      raw != nullptr && raw->lost()) {
+    call->status = rpc::TransportError(
+        absl::StatusCode::kDataLoss, ErrorInfo::FILE_SYSTEM,
+        "the request's bytes lay in a file that was truncated, or whose disk has failed", false,
+        call->method->full_name);
+    call->done.store(true, std::memory_order_release);
+    return false;
+  }
   bool renew = false;
   bool first = false;
   {
@@ -431,8 +437,9 @@ os::Nanos ClientSession::Housekeep(log::AlignedBuffer* buffer) {
       return os::kNever;
     }
   }
+  link_->Housekeep(now);
   if (!network() && link_->TryBeginPoll()) {
-    link_->Housekeep(now);
+    link_->HousekeepReading();
     if (now - link_->last_reading() >= term_ / 4) {
       PollOnce(/*force=*/true, buffer);
       if (!busy) link_->ReadHeadNext();

@@ -94,8 +94,6 @@ class ClientSession final : public link::Pollable,
   void Await(ClientCall* call, uint32_t seen) ABSL_LOCKS_EXCLUDED(mu_);
   // Ends the call if it was cancelled, or its time is up.
   void GiveUpIfDue(ClientCall* call) ABSL_LOCKS_EXCLUDED(mu_);
-  // A message that was given to an observer lay in a damaged buffer: ends the session.
-  void OnDamage(const absl::Status& damage) ABSL_LOCKS_EXCLUDED(mu_);
   // Ends a call whose messages break a rule.
   void Fail(ClientCall* call, absl::Status status) ABSL_LOCKS_EXCLUDED(mu_);
   // Adds a MESSAGE, HALF_CLOSE or CREDIT of the call. Goes out with Flush(). Takes no lock of the
@@ -178,7 +176,7 @@ class ClientSession final : public link::Pollable,
   void OnReply(ClientCall* call, const log::Frame& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // A MESSAGE or INITIAL, or the DATA that continues one.
   void OnPart(ClientCall* call, const log::Frame& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void OnWhole(ClientCall* call, log::FrameType type, rpc::ArrivedMessage message)
+  void OnWhole(ClientCall* call, log::FrameType type, bool compressed, std::string bytes)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OnCredit(ClientCall* call, const log::Frame& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void SetAcknowledged(ClientCall* call) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -193,9 +191,6 @@ class ClientSession final : public link::Pollable,
   void SetUpSameHost(const ClientSessionOptions& options, link::LinkOptions* link) const;
   // A REPLY whose message lies in a bulk buffer.
   absl::Status OnBulkReply(ClientCall* call, const log::Frame& frame)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // A MESSAGE whose bytes lie in one.
-  absl::Status OnBulkMessage(ClientCall* call, const log::Frame& frame)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Sets the call's reply from its bulk buffer, after its header.
   absl::Status ParseBulkReply(ClientCall* call) ABSL_LOCKS_EXCLUDED(mu_);

@@ -35,7 +35,10 @@ absl::Status ClientSession::OnFrame(const log::Frame& frame) {
       SetAcknowledged(call);
       return absl::OkStatus();
     case log::FrameType::kMessage:
-      if ((frame.flags & log::kBulk) != 0) return OnBulkMessage(call, frame);
+      if ((frame.flags & log::kBulk) != 0) {
+        return absl::DataLossError(absl::StrCat("read ", link_->read_path(), ": call ", frame.call,
+                                                " has a stream's message in a bulk buffer"));
+      }
       [[fallthrough]];
     case log::FrameType::kInitial:
       if (call != nullptr) OnPart(call, frame);
@@ -76,7 +79,7 @@ void ClientSession::OnPart(ClientCall* call, const log::Frame& frame) {
   const bool begins = frame.type != log::FrameType::kData;
   const bool compressed = (frame.flags & log::kCompressed) != 0;
   if (begins && !more && frame.payload.size() <= call->max_reply_size) {
-    OnWhole(call, frame.type, {std::string(frame.payload), nullptr, compressed});
+    OnWhole(call, frame.type, compressed, std::string(frame.payload));
     return;
   }
   if (begins) {
@@ -94,12 +97,13 @@ void ClientSession::OnPart(ClientCall* call, const log::Frame& frame) {
   }
   if (more) return;
   const std::unique_ptr<rpc::Reassembly> whole = std::move(call->partial);
-  OnWhole(call, call->partial_type, {std::move(whole->bytes()), nullptr, call->partial_compressed});
+  OnWhole(call, call->partial_type, call->partial_compressed, std::move(whole->bytes()));
 }
 
-void ClientSession::OnWhole(ClientCall* call, log::FrameType type, rpc::ArrivedMessage message) {
+void ClientSession::OnWhole(ClientCall* call, log::FrameType type, bool compressed,
+                            std::string bytes) {
   if (type == log::FrameType::kMessage) {
-    if (!call->observer->OnMessage(std::move(message))) {
+    if (!call->observer->OnMessage(std::move(bytes), compressed)) {
       Break(call, rpc::TransportError(absl::StatusCode::kInternal, ErrorInfo::BAD_MESSAGE,
                                       "the server sends more than it was given credit for", true,
                                       call->method->full_name, link_->read_path()));
@@ -107,7 +111,7 @@ void ClientSession::OnWhole(ClientCall* call, log::FrameType type, rpc::ArrivedM
     }
   } else {
     wire::InitialMetadata initial;
-    if (!initial.ParseFromString(message.bytes)) {
+    if (!initial.ParseFromString(bytes)) {
       Break(call, rpc::TransportError(absl::StatusCode::kInternal, ErrorInfo::BAD_MESSAGE,
                                       "the server's initial metadata does not parse", true,
                                       call->method->full_name, link_->read_path()));

@@ -32,6 +32,9 @@ void ClientSession::Wait(ClientCall* call, uint32_t seen) {
                                 : std::min(call->deadline, call->ack_deadline);
     if (now >= until || call->context.cancelled()) {
       GiveUp(call, now);
+      // (It may have been woken to read for the others.)
+      absl::MutexLock lock(&mu_);
+      if (!network()) HandOver();
       break;
     }
     if (!network() && link_->TryBeginPoll()) {

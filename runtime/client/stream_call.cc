@@ -314,17 +314,17 @@ void StreamCall::OnInitialMetadata(Metadata metadata) {
   Schedule();
 }
 
-bool StreamCall::OnMessage(rpc::ArrivedMessage message) {
+bool StreamCall::OnMessage(std::string bytes, bool compressed) {
   absl::MutexLock lock(&mu_);
   if (received_ >= granted_) return false;
-  received_ += rpc::StreamCost(message.size());
+  received_ += rpc::StreamCost(bytes.size());
   replayable_ = false;
   if (state_ == State::kOpen) DropReplay();
   if (dropping_) {
-    taken_ += rpc::StreamCost(message.size());
+    taken_ += rpc::StreamCost(bytes.size());
     return true;
   }
-  inbound_.push_back(std::move(message));
+  inbound_.push_back({std::move(bytes), compressed});
   Schedule();
   return true;
 }
@@ -346,7 +346,7 @@ void StreamCall::OnEnded() {
 StreamCall::Inbound StreamCall::TakeInbound() {
   Inbound inbound = std::move(inbound_.front());
   inbound_.pop_front();
-  taken_ += rpc::StreamCost(inbound.size());
+  taken_ += rpc::StreamCost(inbound.bytes.size());
   GrantCredit();
   return inbound;
 }
@@ -375,24 +375,20 @@ void StreamCall::TellCredit() {
   session->Flush();
 }
 
-absl::Status StreamCall::Parse(Inbound inbound, google::protobuf::MessageLite* message) {
+absl::Status StreamCall::Parse(Inbound inbound, google::protobuf::MessageLite* message) const {
+  absl::Status parsed;
   access().SetReplyCompressed(inbound.compressed);
-  uint64_t size = 0;
-  absl::Status damage;
-  const absl::Status parsed = rpc::ParseArrived(std::move(inbound), resources_->max_receive_size,
-                                                method_->full_name, message, &size, &damage);
+  if (inbound.compressed) {
+    auto whole = compress::Decompress(inbound.bytes, resources_->max_receive_size);
+    parsed = whole.status();
+    if (whole.ok()) inbound.bytes = *std::move(whole);
+  }
   if (parsed.ok()) {
-    counter_.OnReceive(size);
-    return parsed;
+    counter_.OnReceive(inbound.bytes.size());
+    parsed = rpc::ParseMessage(inbound.bytes, method_->full_name, message);
   }
-  if (damage.ok()) return rpc::TransportErrorFrom(parsed, ErrorInfo::BAD_MESSAGE, true);
-  std::shared_ptr<ClientSession> session;
-  {
-    absl::MutexLock lock(&mu_);
-    session = session_;
-  }
-  if (session != nullptr) session->OnDamage(damage);
-  return rpc::TransportErrorFrom(damage, ErrorInfo::SESSION_CORRUPT, true, method_->full_name);
+  if (parsed.ok()) return parsed;
+  return rpc::TransportErrorFrom(parsed, ErrorInfo::BAD_MESSAGE, true);
 }
 
 // ---------------------------------------------------------------- what goes

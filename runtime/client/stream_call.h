@@ -106,7 +106,7 @@ class StreamCall final : public CallObserver,
 
   // --- CallObserver.
   void OnInitialMetadata(Metadata metadata) override ABSL_LOCKS_EXCLUDED(mu_);
-  bool OnMessage(rpc::ArrivedMessage message) override ABSL_LOCKS_EXCLUDED(mu_);
+  bool OnMessage(std::string bytes, bool compressed) override ABSL_LOCKS_EXCLUDED(mu_);
   void OnCredit(uint64_t total) override ABSL_LOCKS_EXCLUDED(mu_);
   void OnEnded() override ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -120,7 +120,10 @@ class StreamCall final : public CallObserver,
     kOpen,        // on a session
     kEnded,       // status_ says how
   };
-  using Inbound = rpc::ArrivedMessage;
+  struct Inbound {
+    std::string bytes;
+    bool compressed = false;
+  };
   // What was written so far, to be written again on another session.
   struct Written {
     bool half_close = false;
@@ -174,7 +177,7 @@ class StreamCall final : public CallObserver,
   bool SendCredit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Ends the call because of what the program or the peer did.
   void FailAttempt(absl::Status status) ABSL_LOCKS_EXCLUDED(mu_);
-  absl::Status Parse(Inbound inbound, google::protobuf::MessageLite* message)
+  absl::Status Parse(Inbound inbound, google::protobuf::MessageLite* message) const
       ABSL_LOCKS_EXCLUDED(mu_);
   // SendCredit(), and flushes it.
   void TellCredit() ABSL_LOCKS_EXCLUDED(mu_);

@@ -41,16 +41,34 @@ IncomingBulk::~IncomingBulk() {
   release_({reference_.buffer, reference_.generation});
 }
 
-absl::Status IncomingBulk::Read() {
-  const uint64_t seed = BulkSeed(reader_->key_, reference_);
+absl::Status IncomingBulk::Open() {
+  if (opened_ != nullptr || file_ != nullptr || !bytes_.empty()) return absl::OkStatus();
   if (reader_->maps_) {
     auto opened = reader_->Map(reference_);
     if (absl::IsDataLoss(opened.status())) return opened.status();
-    if (opened.ok()) opened_ = *std::move(opened);
+    if (opened.ok()) {
+      opened_ = *std::move(opened);
+      return absl::OkStatus();
+    }
   }
+  uint64_t size = 0;
+  auto file = reader_->OpenChecked(reference_, &size);
+  if (!file.ok()) return file.status();
+  file_ = *std::move(file);
+  return absl::OkStatus();
+}
+
+absl::Status IncomingBulk::Read() {
+  if (!bytes_.empty()) return absl::OkStatus();
+  if (absl::Status s = Open(); !s.ok()) return s;
+  const uint64_t seed = BulkSeed(reader_->key_, reference_);
   if (opened_ != nullptr) {
-    bytes_ = absl::string_view(opened_->data() + reference_.offset, reference_.length);
-    if (BulkChecksum(bytes_, seed) == reference_.checksum) return CheckIntact();
+    reader_->Populate(opened_.get(), reference_);
+    const absl::string_view bytes(opened_->data() + reference_.offset, reference_.length);
+    if (BulkChecksum(bytes, seed) == reference_.checksum) {
+      bytes_ = bytes;
+      return CheckIntact();
+    }
   } else {
     // (The constructor of a large array throws where there is no memory for it.)
     copy_.reset(new (std::nothrow) char[reference_.length]);
@@ -59,12 +77,15 @@ absl::Status IncomingBulk::Read() {
                                                        ": no memory for ", reference_.length,
                                                        " bytes"));
     }
-    if (absl::Status s = reader_->Copy(reference_, copy_.get()); !s.ok()) return s;
-    bytes_ = absl::string_view(copy_.get(), reference_.length);
+    if (absl::Status s = reader_->Copy(reference_, *file_, copy_.get()); !s.ok()) return s;
+    file_.reset();
     // Of the copy, which nobody else can change.
-    if (BulkChecksum(bytes_, seed) == reference_.checksum) return absl::OkStatus();
+    const absl::string_view bytes(copy_.get(), reference_.length);
+    if (BulkChecksum(bytes, seed) == reference_.checksum) {
+      bytes_ = bytes;
+      return absl::OkStatus();
+    }
   }
-  bytes_ = absl::string_view();
   return reader_->Damage(reference_.buffer,
                          absl::StrCat("wrong checksum of ", reference_.length, " bytes at offset ",
                                       reference_.offset, ", generation ", reference_.generation));
@@ -132,15 +153,6 @@ absl::StatusOr<std::unique_ptr<os::File>> BulkReader::OpenChecked(const BulkRefe
 absl::StatusOr<std::shared_ptr<BulkReader::Opened>> BulkReader::Map(
     const BulkReference& reference) {
   const os::Nanos now = options_.env.clock->Now();
-  const size_t end = (reference.offset + reference.length + kPage - 1) / kPage * kPage;
-  // Only what the message needs: a file may claim to be far larger.
-  const auto populate = [end](Opened* opened) {
-    const size_t before = opened->populated;
-    opened->populated = std::max(before, end);
-    return before;
-  };
-  std::shared_ptr<Opened> found;
-  size_t from = 0;
   {
     absl::MutexLock lock(&mu_);
     for (auto it = opened_.begin(); it != opened_.end(); ++it) {
@@ -152,14 +164,8 @@ absl::StatusOr<std::shared_ptr<BulkReader::Opened>> BulkReader::Map(
       ++opened->users;
       opened->last_used = now;
       opened_.splice(opened_.begin(), opened_, it);
-      found = opened_.front();
-      from = populate(opened);
-      break;
+      return opened_.front();
     }
-  }
-  if (found != nullptr) {
-    if (from < end) found->mapping->PopulateForReading(from, end - from);
-    return found;
   }
   uint64_t size = 0;
   auto file = OpenChecked(reference, &size);
@@ -171,19 +177,28 @@ absl::StatusOr<std::shared_ptr<BulkReader::Opened>> BulkReader::Map(
       new Opened{reference.buffer, *std::move(mapping)});
   opened->users = 1;
   opened->last_used = now;
-  populate(opened.get());
-  opened->mapping->PopulateForReading(0, std::min(end, opened->size()));
   absl::MutexLock lock(&mu_);
   // (Two messages in a new buffer may both have mapped it.)
   opened_.push_front(opened);
   return opened;
 }
 
-absl::Status BulkReader::Copy(const BulkReference& reference, char* to) const {
-  uint64_t size = 0;
-  const auto file = OpenChecked(reference, &size);
-  if (!file.ok()) return file.status();
-  const auto got = (*file)->ReadAt(reference.offset, to, reference.length);
+void BulkReader::Populate(Opened* opened, const BulkReference& reference) {
+  // Only what the message needs: a file may claim to be far larger.
+  const size_t end =
+      std::min((reference.offset + reference.length + kPage - 1) / kPage * kPage, opened->size());
+  size_t from = 0;
+  {
+    absl::MutexLock lock(&mu_);
+    from = opened->populated;
+    opened->populated = std::max(from, end);
+  }
+  if (from < end) opened->mapping->PopulateForReading(from, end - from);
+}
+
+absl::Status BulkReader::Copy(const BulkReference& reference, const os::File& file,
+                              char* to) const {
+  const auto got = file.ReadAt(reference.offset, to, reference.length);
   if (!got.ok()) return got.status();
   if (*got < reference.length) {
     return Damage(reference.buffer, absl::StrCat("it ends after ", *got, " bytes of the message"));

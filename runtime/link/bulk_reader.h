@@ -49,7 +49,10 @@ class IncomingBulk {
   // As the reference says it; nothing has been looked at yet.
   uint64_t size() const { return reference_.length; }
 
-  // Makes the bytes readable and verifies them; once. Blocks as the file system does.
+  // Opens or maps the file, so that it may go. What fails here fails in Read() too.
+  absl::Status Open();
+  // Makes the bytes readable and verifies them; a second time it is OK at once if the first was.
+  // Blocks as the file system does. One thread at a time, as Open().
   // - DATA_LOSS: there is no such file, it is not what the peer may have put there (another user's,
   //   a symbolic link, FIFO, shorter than it says, several links), or the bytes are not those that
   //   were sealed. The session is damaged.
@@ -71,6 +74,7 @@ class IncomingBulk {
   const BulkReference reference_;
   const std::function<void(const BulkRelease&)> release_;
   std::shared_ptr<Opened> opened_;  // null: copied
+  std::unique_ptr<os::File> file_;  // of what is to be copied, once Open() was called
   std::unique_ptr<char[]> copy_;
   absl::string_view bytes_;
 };
@@ -104,7 +108,9 @@ class BulkReader final : public std::enable_shared_from_this<BulkReader> {
   // The buffer's mapping, kept or new, in use until Done().
   absl::StatusOr<std::shared_ptr<Opened>> Map(const BulkReference& reference)
       ABSL_LOCKS_EXCLUDED(mu_);
-  absl::Status Copy(const BulkReference& reference, char* to) const;
+  absl::Status Copy(const BulkReference& reference, const os::File& file, char* to) const;
+  // Has the kernel bring the pages of the message.
+  void Populate(Opened* opened, const BulkReference& reference) ABSL_LOCKS_EXCLUDED(mu_);
   void Done(std::shared_ptr<Opened> opened) ABSL_LOCKS_EXCLUDED(mu_);
   // Takes out what is too much, or was not used since `before`, the longest unused first.
   std::list<std::shared_ptr<Opened>> Shrink(os::Nanos before) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -9,6 +9,7 @@
 
 #include "google/protobuf/message_lite.h"
 #include "spoolrpc/link/bytes.h"
+#include "spoolrpc/os/mapping_guard.h"
 
 namespace spoolrpc::link {
 
@@ -21,6 +22,10 @@ class RawMessage final : public google::protobuf::MessageLite {
   const Bytes& bytes() const { return bytes_; }
   Bytes* mutable_bytes() { return &bytes_; }
   void set_bytes(Bytes bytes) { bytes_ = std::move(bytes); }
+
+  // The bytes lie in a file that was truncated meanwhile, or whose disk failed: they are zeros, and
+  // not to be sent.
+  bool lost() const { return os::MappingGuard::IsLost(bytes_.data()); }
 
   // `message` if it is one of these, else null.
   static const RawMessage* From(const google::protobuf::MessageLite* message) {

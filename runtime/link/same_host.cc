@@ -23,10 +23,11 @@ log::Direction Other(log::Direction direction) {
 
 void SetUpSameHost(const SameHostSides& sides, LinkOptions* link) {
   if (!os::SameHost(sides.env.host->Self(), sides.peer)) return;
+  // (Who offers buffers is on a local file system; an older peer may not be.)
+  if (sides.peer_bulk_version < 1) return;
   if (link->writer != nullptr) link->writer->AllowMapping();
   // (Another user's files are never mapped.)
   if (link->reader != nullptr && sides.peer_uid == geteuid()) link->reader->AllowMapping();
-  if (sides.peer_bulk_version < 1) return;
   BulkPoolOptions pool;
   pool.env = sides.env;
   pool.keep_alive = sides.keep_alive;

@@ -37,8 +37,8 @@ struct SameHostSides {
 };
 
 // For links on a local file system (which is for the caller to know): if the peer is on this host
-// its logs may be mapped (log::LogBytes), and if the peer understands references the link gets its
-// bulk buffers. Touches no file.
+// and offers to take references, the logs may be mapped (log::LogBytes), and the link gets its bulk
+// buffers. Touches no file.
 void SetUpSameHost(const SameHostSides& sides, LinkOptions* link);
 
 }  // namespace spoolrpc::link

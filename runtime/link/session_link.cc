@@ -374,7 +374,6 @@ void SessionLink::ResumeRenewals() {
 void SessionLink::Housekeep(os::Nanos now) {
   if (bulk_out_ != nullptr) bulk_out_->Housekeep(now);
   if (bulk_in_ != nullptr) bulk_in_->Housekeep(now);
-  reader_->UnmapIfIdle();
   absl::MutexLock lock(&mu_);
   if (!writing_) writer_->UnmapIfIdle();
 }

@@ -113,9 +113,13 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   // The message that a frame with the flag BULK refers to: what its payload has where the message
   // would be. DATA_LOSS if that is no reference. For the thread that polls.
   absl::StatusOr<std::shared_ptr<IncomingBulk>> TakeBulk(absl::string_view reference);
-  // To be called now and then, by whoever has TryBeginPoll(): lets go of what nobody has used for a
-  // while. Blocks as a local file system does.
+  // To be called now and then: lets go of what nobody has used for a while. Blocks as a local file
+  // system does.
   void Housekeep(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
+  // The same of the log that is read, by whoever has TryBeginPoll().
+  void HousekeepReading() { reader_->UnmapIfIdle(); }
+  // How many messages lie in buffers that the peer has not released.
+  size_t bulk_lent() const { return bulk_out_ == nullptr ? 0 : bulk_out_->count().lent; }
   // Null: all messages go in frames.
   const BulkPool* bulk_pool() const { return bulk_out_.get(); }
 

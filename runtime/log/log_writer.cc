@@ -89,7 +89,7 @@ absl::Status LogWriter::WriteHead(WriterState state) {
   LogHead head = head_;
   head.state = state;
   ++head.counter;
-  const absl::Status status = file().WriteAt(0, EncodeHead(head));
+  absl::Status status = file().WriteAt(0, EncodeHead(head));
   // A lease has nothing but its counter: whether this one has arrived matters to nobody.
   if (!status.ok() && capacity_ > 0) return Seal(status);
   head_ = std::move(head);

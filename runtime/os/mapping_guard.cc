@@ -129,6 +129,11 @@ MappingGuard::~MappingGuard() {
   entry_->taken = false;
 }
 
+bool MappingGuard::IsLost(const void* address) {
+  const Entry* const entry = GuardHandler::Find(reinterpret_cast<uintptr_t>(address));
+  return entry != nullptr && entry->lost.load(std::memory_order_acquire);
+}
+
 bool MappingGuard::lost() const { return entry_->lost.load(std::memory_order_acquire); }
 
 }  // namespace spoolrpc::os

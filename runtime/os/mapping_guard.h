@@ -30,6 +30,8 @@ class MappingGuard {
 
   // A page was lost, and the memory is this process's alone now.
   bool lost() const;
+  // Whether `address` lies in a guarded mapping of which that is true. Thread-safe; takes no lock.
+  static bool IsLost(const void* address);
 
  private:
   struct Entry;

@@ -22,12 +22,9 @@ absl::Status Parse(absl::string_view bytes, bool compressed, uint64_t limit, abs
 
 }  // namespace
 
-absl::Status ParseArrived(ArrivedMessage arrived, uint64_t limit, absl::string_view what,
+absl::Status ParseArrived(const ArrivedMessage& arrived, uint64_t limit, absl::string_view what,
                           google::protobuf::MessageLite* message, uint64_t* size,
                           absl::Status* damage) {
-  if (arrived.bulk == nullptr) {
-    return Parse(arrived.bytes, arrived.compressed, limit, what, message, size);
-  }
   link::IncomingBulk* const bulk = arrived.bulk.get();
   absl::Status status = bulk->Read();
   if (absl::IsDataLoss(status)) *damage = status;

@@ -50,8 +50,6 @@ class CallSession : public link::Flushable {
 
   // Memory for a reply that is sent here: of its own, unless there are bulk buffers.
   virtual MutableBytes AllocateReply(size_t size) { return MutableBytes(size); }
-  // A message of a call lay in a damaged bulk buffer: the session is over.
-  virtual void OnDamage(const absl::Status& /*damage*/) {}
   // Sends the reply of a call whose handler has run. Goes out with Flush().
   virtual void EndCall(const std::shared_ptr<ServerCall>& call) = 0;
   // Adds a MESSAGE or INITIAL of an open call; nothing if it is open no longer. Goes out with

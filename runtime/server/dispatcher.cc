@@ -22,6 +22,8 @@ constexpr os::Nanos kShortHandler = 20 * kMicrosecond;
 // is of handlers that take no longer than handing them over does.
 constexpr os::Nanos kLongBatch = 200 * kMicrosecond;
 constexpr os::Nanos kTinyHandler = 5 * kMicrosecond;
+// Replies of at least so many bytes are flushed at once.
+constexpr size_t kLargeReply = 16384;
 // A handler on the loop that takes this long costs the loop its place.
 constexpr os::Nanos kLoopPatience = kMillisecond;
 // Calls without an answer are acknowledged after this long. Where no bell rings a write is a round
@@ -122,7 +124,9 @@ void Dispatcher::RunAndFlush(const std::shared_ptr<ServerCall>& call) {
 }
 
 void Dispatcher::FlushReply(const std::shared_ptr<ServerCall>& call) {
-  if (call->has_work_after_reply()) {
+  // (To destroy a large reply takes long, and one of raw bytes may run the program's code.)
+  const bool own_flush = call->reply_size() >= kLargeReply || call->has_raw_reply();
+  if (call->has_work_after_reply() || own_flush) {
     call->session()->FlushNow();
     call->OnReplySent();
   } else {

@@ -69,15 +69,15 @@ absl::Status ServerCall::ParseRequest(absl::string_view bytes, bool compressed) 
   return rpc::ParseMessage(bytes, method_->info().full_name, request_.get());
 }
 
-absl::Status ServerCall::ParseBulkRequest(rpc::ArrivedMessage request, absl::Status* damage) {
+absl::Status ServerCall::ParseBulkRequest(const rpc::ArrivedMessage& request,
+                                          absl::Status* damage) {
   large_ = true;
   request_ = method_->requests()->Take();
   if (request_ == nullptr) request_ = method_->handler().NewRequest();
   if (request.compressed) context_.request_compressed_.store(true, std::memory_order_relaxed);
   uint64_t size = 0;
-  const absl::Status parsed =
-      rpc::ParseArrived(std::move(request), session_->max_request_size(), method_->info().full_name,
-                        request_.get(), &size, damage);
+  absl::Status parsed = rpc::ParseArrived(request, session_->max_request_size(),
+                                          method_->info().full_name, request_.get(), &size, damage);
   if (parsed.ok()) counter_.OnReceive(size);
   return parsed;
 }
@@ -206,11 +206,11 @@ void ServerCall::Cancel() {
 
 // ---------------------------------------------------------------- what comes
 
-bool ServerCall::OnMessage(rpc::ArrivedMessage message) {
+bool ServerCall::OnMessage(std::string bytes, bool compressed) {
   absl::MutexLock lock(&mu_);
   if (received_ >= granted_ || half_closed_) return false;
-  received_ += rpc::StreamCost(message.size());
-  inbound_.push_back(std::move(message));
+  received_ += rpc::StreamCost(bytes.size());
+  inbound_.push_back({std::move(bytes), compressed});
   changed_.SignalAll();
   Schedule();
   return true;
@@ -233,7 +233,7 @@ void ServerCall::OnCredit(uint64_t total) {
 ServerCall::Inbound ServerCall::TakeInbound(uint64_t* credit) {
   Inbound inbound = std::move(inbound_.front());
   inbound_.pop_front();
-  taken_ += rpc::StreamCost(inbound.size());
+  taken_ += rpc::StreamCost(inbound.bytes.size());
   *credit = 0;
   if (taken_ + rpc::kStreamWindow >= granted_ + rpc::kStreamWindow / 2) {
     *credit = granted_ = taken_ + rpc::kStreamWindow;
@@ -242,16 +242,18 @@ ServerCall::Inbound ServerCall::TakeInbound(uint64_t* credit) {
 }
 
 bool ServerCall::Parse(Inbound inbound, google::protobuf::MessageLite* message) {
+  absl::Status parsed;
   context_.request_compressed_.store(inbound.compressed, std::memory_order_relaxed);
-  uint64_t size = 0;
-  absl::Status damage;
-  absl::Status parsed = rpc::ParseArrived(std::move(inbound), session_->max_request_size(),
-                                          method_->info().full_name, message, &size, &damage);
-  if (parsed.ok()) {
-    counter_.OnReceive(size);
-    return true;
+  if (inbound.compressed) {
+    auto whole = compress::Decompress(inbound.bytes, session_->max_request_size());
+    parsed = whole.status();
+    if (whole.ok()) inbound.bytes = *std::move(whole);
   }
-  if (!damage.ok()) session_->OnDamage(damage);
+  if (parsed.ok()) {
+    counter_.OnReceive(inbound.bytes.size());
+    parsed = rpc::ParseMessage(inbound.bytes, method_->info().full_name, message);
+  }
+  if (parsed.ok()) return true;
   Override(std::move(parsed), ErrorInfo::BAD_MESSAGE);
   return false;
 }

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "google/protobuf/message_lite.h"
+#include "spoolrpc/link/raw_message.h"
 #include "spoolrpc/log/format.h"
 #include "spoolrpc/metrics/call_counter.h"
 #include "spoolrpc/os/clock.h"
@@ -54,7 +55,7 @@ class ServerCall final : public ServerStream,
   // Parses the request. INTERNAL, naming the method, if the bytes are not one.
   absl::Status ParseRequest(absl::string_view bytes, bool compressed);
   // The same with a request in a bulk buffer; see rpc::ParseArrived().
-  absl::Status ParseBulkRequest(rpc::ArrivedMessage request, absl::Status* damage);
+  absl::Status ParseBulkRequest(const rpc::ArrivedMessage& request, absl::Status* damage);
   // Runs the handler, on this thread, and keeps its status and reply. What it throws becomes a
   // status with an ExceptionInfo. The reply is checked: it must be serializable.
   void RunHandler() ABSL_LOCKS_EXCLUDED(mu_);
@@ -72,6 +73,7 @@ class ServerCall final : public ServerStream,
   // The reply has been sent: that is done soon.
   void OnReplySent();
   bool has_work_after_reply() const { return after_reply_ != nullptr; }
+  bool has_raw_reply() const { return link::RawMessage::From(reply_.get()) != nullptr; }
 
   // Nobody waits any more.
   void Cancel() ABSL_LOCKS_EXCLUDED(mu_);
@@ -79,7 +81,7 @@ class ServerCall final : public ServerStream,
 
   // --- What the session tells, under its lock.
   // A message of the client's stream. False: there was no credit for it.
-  bool OnMessage(rpc::ArrivedMessage message) ABSL_LOCKS_EXCLUDED(mu_);
+  bool OnMessage(std::string bytes, bool compressed) ABSL_LOCKS_EXCLUDED(mu_);
   void OnHalfClose() ABSL_LOCKS_EXCLUDED(mu_);
   void OnCredit(uint64_t total) ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -129,7 +131,10 @@ class ServerCall final : public ServerStream,
   rpc::ArrivedMessage bulk_request;
 
  private:
-  using Inbound = rpc::ArrivedMessage;
+  struct Inbound {
+    std::string bytes;
+    bool compressed = false;
+  };
 
   Inbound TakeInbound(uint64_t* credit) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool Parse(Inbound inbound, google::protobuf::MessageLite* message) ABSL_LOCKS_EXCLUDED(mu_);

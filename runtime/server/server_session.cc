@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "spoolrpc/compress/message_codec.h"
 #include "spoolrpc/errors.pb.h"
+#include "spoolrpc/link/raw_message.h"
 #include "spoolrpc/rpc/status_codec.h"
 #include "spoolrpc/spool/server_list.h"
 
@@ -99,6 +100,7 @@ os::Nanos ServerSession::Look(log::AlignedBuffer* buffer) {
   if (!link_->TryBeginPoll()) return env_.clock->Now() + kDoubtLook;
   const os::Nanos now = env_.clock->Now();
   link_->Housekeep(now);
+  link_->HousekeepReading();
   const bool busy = open_.load(std::memory_order_relaxed) > 0;
   const bool doubt = in_doubt_.load(std::memory_order_relaxed);
   const bool quiet = !busy && !doubt && link_->bells_trusted();
@@ -359,10 +361,6 @@ void ServerSession::EndCall(const std::shared_ptr<ServerCall>& call) {
                         " bytes, this server sends at most ", max_reply_size_)),
                     ErrorInfo::MESSAGE_TOO_LARGE);
   }
-  wire::ReplyHeader header;
-  if (!call->status().ok()) rpc::EncodeStatus(call->status(), &header);
-  header.set_reason(call->reason());
-  call->EncodeMetadata(&header);
   std::string compressed;
   if (call->status().ok() && call->reply_size() > 0 && call->compresses()) {
     call->reply()->SerializePartialToString(&compressed);
@@ -373,6 +371,24 @@ void ServerSession::EndCall(const std::shared_ptr<ServerCall>& call) {
     bulk = link_->PrepareBulk(compressed);
   } else if (call->status().ok() && call->reply_size() > 0 && !ended()) {
     bulk = link_->PrepareBulk(*call->reply(), call->reply_size());
+  }
+  if (const auto* const raw = link::RawMessage::From(call->reply());
+      raw != nullptr && call->status().ok() && raw->lost()) {
+    bulk = nullptr;
+    compressed.clear();
+    call->FailReply(absl::DataLossError(absl::StrCat(call->method()->info().full_name,
+                                                     ": the reply's bytes lay in a file that was "
+                                                     "truncated, or whose disk has failed")),
+                    ErrorInfo::FILE_SYSTEM);
+  }
+  wire::ReplyHeader header;
+  if (!call->status().ok()) rpc::EncodeStatus(call->status(), &header);
+  header.set_reason(call->reason());
+  call->EncodeMetadata(&header);
+  // (One frame has all of it.)
+  if (bulk != nullptr && link::kHeaderSizeField + header.ByteSizeLong() + link::kBulkReferenceSize >
+                             link_->max_single()) {
+    bulk = nullptr;
   }
   absl::MutexLock lock(&mu_);
   // Nobody takes the reply of a session that has ended.
@@ -405,15 +421,9 @@ void ServerSession::EndCall(const std::shared_ptr<ServerCall>& call) {
 
 void ServerSession::SendPart(ServerCall* call, log::FrameType type, uint8_t flags,
                              absl::string_view bytes) {
-  // (A client that is no longer there leaves what was prepared for it unsent.)
-  auto bulk = type == log::FrameType::kMessage && !ended() ? link_->PrepareBulk(bytes) : nullptr;
   absl::MutexLock lock(&mu_);
   if (ended() || calls_.find(call->id()) == calls_.end()) return;
   call->acknowledged = true;
-  if (bulk != nullptr) {
-    link_->SendBulk(type, flags, call->id(), nullptr, std::move(bulk));
-    return;
-  }
   link_->SendBytes(type, flags, call->id(), nullptr, bytes);
 }
 

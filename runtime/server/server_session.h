@@ -101,11 +101,13 @@ class ServerSession final : public link::Pollable,
   // link::Pollable: a look at a file that nobody may ring for.
   os::Nanos Look(log::AlignedBuffer* buffer) override ABSL_LOCKS_EXCLUDED(mu_);
 
+  // How many messages in bulk buffers the client has not released.
+  size_t lent() const { return link_->bulk_lent(); }
+
   // --- CallSession.
   Start PrepareCall(const std::shared_ptr<ServerCall>& call) override ABSL_LOCKS_EXCLUDED(mu_);
   Start CheckCall(const std::shared_ptr<ServerCall>& call) override ABSL_LOCKS_EXCLUDED(mu_);
   MutableBytes AllocateReply(size_t size) override;
-  void OnDamage(const absl::Status& damage) override ABSL_LOCKS_EXCLUDED(mu_);
   void EndCall(const std::shared_ptr<ServerCall>& call) override ABSL_LOCKS_EXCLUDED(mu_);
   void SendPart(ServerCall* call, log::FrameType type, uint8_t flags,
                 absl::string_view bytes) override ABSL_LOCKS_EXCLUDED(mu_);
@@ -158,6 +160,8 @@ class ServerSession final : public link::Pollable,
   // call is about to start.
   void AdmitBulk(std::shared_ptr<ServerCall> call, std::shared_ptr<link::IncomingBulk> request,
                  bool compressed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // A request lay in a damaged bulk buffer: the session is over.
+  void OnDamage(const absl::Status& damage) ABSL_LOCKS_EXCLUDED(mu_);
   // Does that. kRun: go on.
   Start ReadBulkRequest(const std::shared_ptr<ServerCall>& call) ABSL_LOCKS_EXCLUDED(mu_);
 

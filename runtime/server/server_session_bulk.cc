@@ -43,7 +43,7 @@ void ServerSession::OnDamage(const absl::Status& damage) {
 
 void ServerSession::AdmitBulk(std::shared_ptr<ServerCall> call,
                               std::shared_ptr<link::IncomingBulk> request, bool compressed) {
-  call->bulk_request = {"", std::move(request), compressed};
+  call->bulk_request = {std::move(request), compressed};
   ready_.push_back(std::move(call));
 }
 
@@ -52,8 +52,14 @@ ServerSession::Start ServerSession::ReadBulkRequest(const std::shared_ptr<Server
   rpc::ArrivedMessage request = std::move(call->bulk_request);
   if (request.bulk == nullptr) return Start::kRun;
   call->bulk_request = {};
+  if (const absl::Status read = request.bulk->Read(); !read.ok() && !absl::IsDataLoss(read)) {
+    // This process has not got what it takes.
+    request = {};
+    RejectCall(call, wire::NOT_STARTED_QUEUE_FULL, read);
+    return Start::kAnswered;
+  }
   absl::Status damage;
-  const absl::Status status = call->ParseBulkRequest(std::move(request), &damage);
+  const absl::Status status = call->ParseBulkRequest(request, &damage);
   if (status.ok()) return Start::kRun;
   if (!damage.ok()) {
     OnDamage(damage);

@@ -33,6 +33,10 @@ absl::Status ServerSession::OnFrame(const log::Frame& frame) {
     case log::FrameType::kData:
       return OnData(frame);
     case log::FrameType::kMessage: {
+      if ((frame.flags & log::kBulk) != 0) {
+        return absl::DataLossError(absl::StrCat("read ", link_->read_path(), ": call ", frame.call,
+                                                " has a stream's message in a bulk buffer"));
+      }
       const auto it = calls_.find(frame.call);
       // (Of a call that was answered already: the client learns it later.)
       return it == calls_.end() ? absl::OkStatus() : OnStreamPart(it->second.get(), frame);
@@ -70,6 +74,13 @@ absl::Status ServerSession::OnCall(const log::Frame& frame) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "write ", link_->write_path(), ": the client does not read it, and about ", waiting,
         " bytes of replies wait; it sends call ", frame.call, " all the same"));
+  }
+  // Whatever becomes of the call: a reference that is read is released.
+  std::shared_ptr<link::IncomingBulk> bulk;
+  if ((frame.flags & log::kBulk) != 0) {
+    auto taken = link_->TakeBulk(payload);
+    if (!taken.ok()) return taken.status();
+    bulk = *std::move(taken);
   }
   if (!header.method().empty()) {
     if (named_methods_.size() >= kMaxMethodNames || header.method().size() > kMaxMethodName ||
@@ -123,12 +134,6 @@ absl::Status ServerSession::OnCall(const log::Frame& frame) {
   }
   const bool more = (frame.flags & log::kMore) != 0;
   const bool compressed = (frame.flags & log::kCompressed) != 0;
-  std::shared_ptr<link::IncomingBulk> bulk;
-  if ((frame.flags & log::kBulk) != 0) {
-    auto taken = link_->TakeBulk(payload);
-    if (!taken.ok()) return taken.status();
-    bulk = *std::move(taken);
-  }
   const uint64_t size = bulk != nullptr ? bulk->size()
                         : more          ? header.message_size()
                                         : payload.size();
@@ -224,23 +229,14 @@ absl::Status ServerSession::OnStreamPart(ServerCall* call, const log::Frame& fra
   const bool compressed = begins ? (frame.flags & log::kCompressed) != 0 : call->partial_compressed;
   const bool more = (frame.flags & log::kMore) != 0;
   std::string whole;
-  std::shared_ptr<link::IncomingBulk> bulk;
-  if (begins && (frame.flags & log::kBulk) != 0) {
-    if (more) return wrong("has a message in a bulk buffer that goes on");
-    auto taken = link_->TakeBulk(frame.payload);
-    if (!taken.ok()) return taken.status();
-    bulk = *std::move(taken);
-  }
-  if (bulk != nullptr && bulk->size() <= max_request_size_) {
-    // (It is read when the handler wants it.)
-  } else if (bulk == nullptr && begins && !more && frame.payload.size() <= max_request_size_) {
+  if (begins && !more && frame.payload.size() <= max_request_size_) {
     whole = std::string(frame.payload);
   } else {
     if (begins) {
       call->partial = std::make_unique<rpc::Reassembly>(max_request_size_);
       call->partial_compressed = compressed;
     }
-    if (bulk != nullptr || !call->partial->Add(frame.payload)) {
+    if (!call->partial->Add(frame.payload)) {
       const std::shared_ptr<ServerCall> keep = calls_.find(call->id())->second;
       Close(call, absl::StatusCode::kResourceExhausted);
       Answer(call->id(),
@@ -255,7 +251,7 @@ absl::Status ServerSession::OnStreamPart(ServerCall* call, const log::Frame& fra
     whole = std::move(call->partial->bytes());
     call->partial.reset();
   }
-  if (!call->OnMessage({std::move(whole), std::move(bulk), compressed})) {
+  if (!call->OnMessage(std::move(whole), compressed)) {
     return wrong("has a message that there was no credit for");
   }
   return absl::OkStatus();

@@ -259,12 +259,12 @@ void SpoolServer::Drain() {
   if (!durable_->AwaitReplies(delivered)) Warn("replies of durable calls could not be written");
   for (const auto& session : Sessions()) session->End(wire::Goodbye::DRAINED, "", false);
   // The clients are given a moment to read the goodbye before their files go. On a local file
-  // system they can still read it then: they have them open.
+  // system they can still read it then, since they have them open, but for replies in bulk buffers.
   const absl::Time goodbye = absl::Now() + kDrainGoodbyeTime;
   while (absl::Now() < goodbye) {
     bool all = true;
     for (const auto& session : Sessions()) {
-      all = all && (session->client_closed() || !spool_->network());
+      all = all && (session->client_closed() || (!spool_->network() && session->lent() == 0));
     }
     if (all) break;
     poll(nullptr, 0, 2);

@@ -77,6 +77,21 @@ TEST_P(HostileBulkTest, WhatIsRightIsExecutedAndReleased) {
   EXPECT_TRUE(released);
 }
 
+TEST_P(HostileBulkTest, WhatIsNotExecutedIsReleasedToo) {
+  ASSERT_NO_FATAL_FAILURE(Prepare());
+  session_->Write(log::FrameType::kCall, log::kBulk, 1,
+                  RawSession::CallPayload(Header("/e2e.Nobody/Nothing"),
+                                          link::EncodeBulkReference(reference_)));
+  session_->ReadUntil(log::FrameType::kRelease);
+  EXPECT_EQ(executed_, 0);
+}
+
+TEST_P(HostileBulkTest, AStreamsMessage) {
+  ASSERT_NO_FATAL_FAILURE(Prepare());
+  session_->Write(log::FrameType::kMessage, log::kBulk, 1, link::EncodeBulkReference(reference_));
+  ExpectEnd(wire::Goodbye::PROTOCOL_ERROR, "in a bulk buffer");
+}
+
 TEST_P(HostileBulkTest, ChangedBytes) {
   ASSERT_NO_FATAL_FAILURE(Prepare());
   const int file = open(buffer().c_str(), O_WRONLY | O_CLOEXEC);
