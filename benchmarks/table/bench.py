@@ -52,15 +52,13 @@ class Report:
         self.results = {row.key: self._evaluate(row) for row in rows}
 
     def _evaluate(self, row):
-        if row.turn is None:
-            return None
         try:
             return row.value(lambda *name: statistics.median(self.values[name]))
         except (KeyError, statistics.StatisticsError, ZeroDivisionError):
             return None
 
     def complete(self):
-        return all(self.results[row.key] is not None for row in self.rows if row.turn is not None)
+        return all(self.results[row.key] is not None for row in self.rows)
 
     def value(self, key):
         result = self.results.get(key)

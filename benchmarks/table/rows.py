@@ -17,8 +17,8 @@ class Row:
     key: str
     title: str
     goal: Optional[Union[Goal, Dict[str, Goal]]]  # by file system, where it matters
-    turn: Optional[str]  # None: it cannot be measured yet
-    value: Optional[Callable] = None
+    turn: str
+    value: Callable
 
     def goal_on(self, fs):
         if isinstance(self.goal, dict):
