@@ -1,4 +1,4 @@
-"""The guard against getting slower: bounds on ratios, twice as bad as what was measured when they were set.
+"""The guard against getting slower: generous bounds on ratios.
 
 Machines are noisy, so of three quick runs the best of each key counts: this finds a program that has become slow, and not
 one that is slow now and then.
@@ -7,15 +7,16 @@ one that is slow now and then.
 import sys
 
 TRIES = 3
-# As measured on a machine of two processors, on ext4, at rest and while others kept it busy: 0.03-0.2, 18-20, 3.3-4.4, 17-22,
-# 0.28, 0.02, 2.1, 0.13.
+# Measured on a machine of two processors, at rest and while others kept it busy, on ext4: 0.03-0.2, 12-18, 2-4.4, 17-22,
+# 0.2-0.3, 0.02, 2.1, 0.05-0.13. gRPC has been three times as fast on such machines as it was in those hours, and five to ten
+# times with large messages, where memory is fast: the bounds leave room for that.
 BOUNDS = {
-    "unary_p50_vs_grpc": ("<=", 0.3),
-    "rate64_vs_grpc": (">=", 5),
-    "rate64_blocking_vs_grpc": (">=", 1.3),
-    "stream_rate_vs_grpc": (">=", 7),
-    "echo_64mib_bytes_vs_grpc": ("<=", 0.9),
-    "echo_64mib_vs_grpc": ("<=", 0.2),
+    "unary_p50_vs_grpc": ("<=", 0.4),
+    "rate64_vs_grpc": (">=", 3),
+    "rate64_blocking_vs_grpc": (">=", 1.1),
+    "stream_rate_vs_grpc": (">=", 4),
+    "echo_64mib_bytes_vs_grpc": ("<=", 1.4),
+    "echo_64mib_vs_grpc": ("<=", 0.4),
     "net_ops_1": ("<=", 3.3),
     "net_ops_64": ("<=", 0.4),
 }
