@@ -81,8 +81,8 @@ struct ChannelOptions {
   // The largest message that is sent, and that is accepted, in bytes.
   size_t max_send_message_size = size_t{64} << 20;
   size_t max_receive_message_size = size_t{64} << 20;
-  // Messages of at least so many bytes go through bulk buffers, where both sides are on one host
-  // and the spool is on a local file system (docs/protocol.md, section 7).
+  // Requests of unary calls of at least so many bytes go through bulk buffers, where both sides are
+  // on one host and the spool is on a local file system (docs/protocol.md, section 7).
   size_t bulk_threshold = size_t{256} << 10;
 
   Balancing balancing = Balancing::kRoundRobin;

@@ -84,8 +84,8 @@ class ServerBuilder {
   ServerBuilder& set_discard_pending(bool discard);
   ServerBuilder& set_max_receive_message_size(size_t bytes);
   ServerBuilder& set_max_send_message_size(size_t bytes);
-  // Replies and messages of at least so many bytes go through bulk buffers, where client and server
-  // are on one host and the spool is on a local file system (docs/protocol.md, section 7).
+  // Replies of unary calls of at least so many bytes go through bulk buffers, where client and
+  // server are on one host and the spool is on a local file system (docs/protocol.md, section 7).
   ServerBuilder& set_bulk_threshold(size_t bytes);
 
   // Sets on its spools, for all their servers from then on, how long durable calls stay that nobody
