@@ -29,6 +29,7 @@ class DeadlineSetTest : public ::testing::Test {
   // Returns when all that is due now has been told.
   void Advance(absl::Duration by) {
     clock_.Advance(by);
+    timers_.Wake();
     // A look may follow the first one a millisecond later.
     for (int i = 0; i < 2; ++i) {
       absl::Notification ran;
