@@ -375,7 +375,8 @@ os::Nanos SessionPool::Step() {
   }
   os::Nanos next = used.empty() ? os::kNever : next_scan_;
   for (size_t i = 0; i < pending_.size();) {
-    if (env_.clock->Now() >= pending_[i]->next_look && LookAt(pending_[i].get(), now)) {
+    const os::Nanos due = std::min(pending_[i]->next_look, pending_[i]->touch_at);
+    if (env_.clock->Now() >= due && LookAt(pending_[i].get(), now)) {
       pending_.erase(pending_.begin() + i);
       NoteScan(/*whole=*/false);
       continue;

@@ -25,9 +25,8 @@ class Counted {
   }
   bool AwaitTicks(int count) {
     absl::MutexLock lock(&mu_);
-    const auto reached = [this, count]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
-      return ticks_ >= count;
-    };
+    const auto reached = [this, count]()
+                             ABSL_SHARED_LOCKS_REQUIRED(mu_) { return ticks_ >= count; };
     return mu_.AwaitWithTimeout(absl::Condition(&reached), kLong);
   }
   Ticker& ticker() { return ticker_; }

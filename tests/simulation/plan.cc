@@ -97,7 +97,8 @@ Plan MakePlan(uint64_t seed) {
   plan.faults_end = kStart + kFaultTime + kLongest;
   plan.end = plan.faults_end + kAfterFaults;
 
-  plan.tidy = random.OneIn(8) ? kTidyTime : 0;
+  // (Such a world takes ten times as long as another.)
+  plan.tidy = random.OneIn(32) ? kTidyTime : 0;
 
   plan.files.min_latency = 50000;
   plan.files.max_latency = random.OneIn(3) ? 20 * kMillisecond : kMillisecond;
