@@ -187,9 +187,16 @@ std::string Spool::TemporaryPath(const std::string& directory) const {
 
 void Spool::Touch(const std::string& directory) const {
   const std::string path = TemporaryPath(directory);
-  if (os::WriteNewFile(env_.calls, path, "", 0600, false).ok()) {
-    os::RemoveFile(env_.calls, path).IgnoreError();
-  }
+  os::OpenOptions options;
+  options.access = os::OpenOptions::Access::kWrite;
+  options.create = true;
+  options.mode = 0600;
+  auto file = os::OpenFile(env_.calls, path, options);
+  if (!file.ok()) return;
+  // Through FUSE a close arrives some time after it was made. A removal that it meets half-way makes
+  // libfuse leave the file behind as .fuse_hiddenN, for ever; that of an open file does not.
+  if (file_system_.name != "fuse") (*file)->Close().IgnoreError();
+  os::RemoveFile(env_.calls, path).IgnoreError();
 }
 
 absl::StatusOr<std::shared_ptr<const Spool>> Spool::Open(const os::Environment& env,
