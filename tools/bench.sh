@@ -14,6 +14,9 @@
 #   tools/bench.sh --nodes HARNESS [OPTION...]
 #                     calls between two mounts beside the bare ping-pong over two logs there: HARNESS is gluster.sh,
 #                     nfs.sh, ... of tests/nodes, OPTIONs are its own
+#   tools/bench.sh --growth FILE.svg [--directory DIR]
+#                     how cost grows with the size of messages, calls in flight, sessions and servers: prints it, and draws
+#                     it; in a new directory below /tmp by default, some three minutes
 #   tools/bench.sh --parts [OPTION...]
 #                     the parts of a call alone: Google Benchmark's programs, whose options these are
 #
@@ -43,6 +46,15 @@ case ${1:-} in
     tools/setup.sh --dev
     build //benchmarks:network_echo
     exec "tests/nodes/$2" "${@:3}" -- "$(directory_of_programs)/network_echo"
+    ;;
+  --growth)
+    (($# > 1)) || {
+      echo "tools/bench.sh: --growth needs the file to draw to" >&2
+      exit 64
+    }
+    tools/setup.sh --dev
+    build //benchmarks:table
+    exec benchmarks/table/growth.py --programs="$(directory_of_programs)" "${@:2}"
     ;;
   --parts)
     tools/setup.sh --dev

@@ -3,7 +3,7 @@
 #
 #   tools/test.sh [--quick] [--full] [--lint]
 #     --full    every test under the sanitizers, not only those of the parts that each is for; of the models also that
-#               each guard is needed, and each state reached; and the guard against getting slower
+#               each guard is needed, and each state reached
 #     --quick   without the sanitizers and the network file systems: what a change wants every few minutes
 #     --lint    also the checks of tools/lint.sh, and first
 #
@@ -104,8 +104,6 @@ for script in tests/*/run.sh; do
     tests/nodes/run.sh) ;; # (wants to know on which file system)
     # Five minutes of proof that the models can fail: for those who change them.
     tests/model/run.sh) run_part "$script" "$script" "${model_options[@]}" ;;
-    # An optimised build of its own, ten minutes from nothing.
-    tests/performance/run.sh) if ((full)); then run_part "$script" "$script"; fi ;;
     *) run_part "$script" "$script" ;;
   esac
 done

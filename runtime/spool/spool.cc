@@ -193,8 +193,8 @@ void Spool::Touch(const std::string& directory) const {
   options.mode = 0600;
   auto file = os::OpenFile(env_.calls, path, options);
   if (!file.ok()) return;
-  // Through FUSE a close arrives some time after it was made. A removal that it meets half-way makes
-  // libfuse leave the file behind as .fuse_hiddenN, for ever; that of an open file does not.
+  // Through FUSE a close arrives some time after it was made. A removal that it meets half-way
+  // makes libfuse leave the file behind as .fuse_hiddenN, for ever; that of an open file does not.
   if (file_system_.name != "fuse") (*file)->Close().IgnoreError();
   os::RemoveFile(env_.calls, path).IgnoreError();
 }

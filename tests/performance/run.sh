@@ -1,5 +1,10 @@
 #!/bin/bash
 # The guard against getting slower: some ratios to gRPC and the floor, with generous bounds (benchmarks/table/guard.py).
-# Takes about a minute after its build, which is an optimised one of its own.
+# Takes a minute or three. With the programs as `bazel build //...` makes them, -O1 and assertions, so that no build of its
+# own is needed; tools/bench.sh --check is the same with optimised ones.
 set -euo pipefail
-exec "$(dirname "$(realpath "$0")")/../../tools/bench.sh" --check
+cd "$(dirname "$(realpath "$0")")/../.."
+# shellcheck source=tools/lib.sh
+. tools/lib.sh
+run_bazel build --noshow_progress --ui_event_filters=-info -- //benchmarks:table
+exec benchmarks/table/bench.py --programs="$(run_bazel info bazel-bin 2>/dev/null)/benchmarks" --check
