@@ -2,7 +2,7 @@
 
 load("//:copts.bzl", "SPOOLRPC_COPTS")
 
-def planted_test(name, source, changes, deps, seeds, first = 1):
+def planted_test(name, source, changes, deps, seeds, first = 1, flags = []):
     """A test that succeeds if a runtime with that error breaks a promise in one of `seeds` worlds.
 
     The error is made in a copy of one of the runtime's own files. The program has the copy in it, and
@@ -16,6 +16,7 @@ def planted_test(name, source, changes, deps, seeds, first = 1):
       seeds: at most so many worlds are tried.
       first: their first seed; a little before one that found it, to save time. (A change of the
           runtime moves it.)
+      flags: others of simulate's, such as those that make it find this error sooner.
     """
     native.genrule(
         name = name + "_source",
@@ -40,7 +41,7 @@ def planted_test(name, source, changes, deps, seeds, first = 1):
             "--give_up=1",
             "--seed=%d" % first,
             "--seeds=%d" % seeds,
-        ],
+        ] + flags,
         copts = SPOOLRPC_COPTS,
         # The sanitizers have threads and clocks of their own.
         tags = ["no-san"],

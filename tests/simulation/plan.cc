@@ -62,6 +62,17 @@ Fault MakeFault(Random* random, int processes, bool damage) {
   return fault;
 }
 
+// In the middle of a server's write, for about a term.
+Fault MakeFreeze(Random* random, int servers) {
+  Fault fault;
+  fault.when = kStart;
+  fault.at_write = static_cast<int>(random->Between(1, kFaultWrites));
+  fault.process = static_cast<int>(random->Below(servers));
+  fault.duration = kTerm * random->Between(95, 130) / 100;
+  fault.kind = Fault::Kind::kFreeze;
+  return fault;
+}
+
 const char* NameOf(Fault::Kind kind) {
   switch (kind) {
     case Fault::Kind::kKill:
@@ -90,7 +101,7 @@ std::string Seconds(os::Nanos when) {
 
 }  // namespace
 
-Plan MakePlan(uint64_t seed) {
+Plan MakePlan(uint64_t seed, int freezes) {
   Random random(seed * 0x9e3779b97f4a7c15 + 1);
   Plan plan;
   plan.seed = seed;
@@ -142,6 +153,7 @@ Plan MakePlan(uint64_t seed) {
   }
   late.start = plan.faults_end;
   plan.processes.push_back(late);
+  for (int i = 0; i < freezes; ++i) plan.faults.push_back(MakeFreeze(&random, servers));
   std::stable_sort(plan.faults.begin(), plan.faults.end(),
                    [](const Fault& a, const Fault& b) { return a.when < b.when; });
   return plan;

@@ -60,7 +60,8 @@ struct Plan {
   std::vector<Fault> faults;
 };
 
-Plan MakePlan(uint64_t seed);
+// `freezes`: so many servers' hosts freeze for about a term, beside whatever else goes wrong.
+Plan MakePlan(uint64_t seed, int freezes = 0);
 // For people, in some lines.
 std::string Describe(const Plan& plan);
 

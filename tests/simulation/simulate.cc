@@ -26,6 +26,8 @@
 
 ABSL_FLAG(uint64_t, seed, 1, "the first seed");
 ABSL_FLAG(int, seeds, 1, "how many seeds, beginning with that");
+ABSL_FLAG(int, freezes, 0,
+          "beside what a seed says, so many servers' hosts freeze for about a term");
 ABSL_FLAG(bool, trace, false, "say every step, on stderr");
 ABSL_FLAG(bool, history, false, "say what happened to each call, on stderr");
 ABSL_FLAG(bool, twice, false, "run each seed twice; the second time must be like the first");
@@ -78,7 +80,7 @@ struct Shared {
 
 // Runs the world of that seed. False: it broke a promise.
 bool RunWorld(uint64_t seed, Arena* arena, Totals* totals) {
-  const Plan plan = MakePlan(seed);
+  const Plan plan = MakePlan(seed, absl::GetFlag(FLAGS_freezes));
   FILE* const trace = absl::GetFlag(FLAGS_trace) ? stderr : nullptr;
   const Outcome outcome = World(plan, arena, trace).Run();
   totals->steps += outcome.steps;
