@@ -150,12 +150,14 @@ bool Dispatcher::RunCall(const std::shared_ptr<ServerCall>& call) {
       absl::MutexLock lock(&mu_);
       ++reactors_;
     }
-    call->StartReactor([this] {
+    const bool ended = call->StartReactor([this] {
       served_.fetch_add(1, std::memory_order_relaxed);
       absl::MutexLock lock(&mu_);
       if (--reactors_ == 0) reactors_done_.SignalAll();
     });
     call->method()->OnRun(env_.clock->Now() - began);
+    // (One that runs where it was read was in nobody's queue.)
+    if (!ended) AcknowledgeSoon(call);
     return false;
   }
   call->RunHandler();
@@ -223,19 +225,21 @@ bool Dispatcher::WaitIdle(absl::Time deadline) {
   return true;
 }
 
+void Dispatcher::AcknowledgeSoon(const std::shared_ptr<ServerCall>& call) {
+  {
+    absl::MutexLock lock(&mu_);
+    unacknowledged_.emplace_back(env_.clock->Now(), call);
+  }
+  monitor_.OnActivity();
+}
+
 void Dispatcher::Submit(std::shared_ptr<ServerCall> call) {
   if (Batcher* const batcher = BatcherFor(call->method())) {
     Gather(batcher, {std::move(call)});
     return;
   }
-  {
-    absl::MutexLock lock(&mu_);
-    unacknowledged_.emplace_back(env_.clock->Now(), call);
-  }
-  if (ExecutorFor(call->method())->Submit(call)) {
-    monitor_.OnActivity();
-    return;
-  }
+  AcknowledgeSoon(call);
+  if (ExecutorFor(call->method())->Submit(call)) return;
   call->session()->RejectCall(call, wire::NOT_STARTED_QUEUE_FULL, QueueFull(*call->method()));
 }
 

@@ -101,6 +101,8 @@ class Dispatcher {
   // One tick. True: there is still something to watch over.
   bool Monitor() ABSL_LOCKS_EXCLUDED(mu_);
   void Tick(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
+  // The call is acknowledged in a moment, unless that or more has happened by then.
+  void AcknowledgeSoon(const std::shared_ptr<ServerCall>& call) ABSL_LOCKS_EXCLUDED(mu_);
   void Submit(std::shared_ptr<ServerCall> call) ABSL_LOCKS_EXCLUDED(mu_);
   std::unique_ptr<Executor> NewExecutor(int workers, absl::string_view queue);
   Executor* ExecutorFor(const MethodEntry* method);
@@ -151,7 +153,7 @@ class Dispatcher {
   // an earlier one, of which nothing is said here any more once the next leader runs a call.
   std::shared_ptr<ServerCall> inline_call_ ABSL_GUARDED_BY(mu_);
   uint64_t inline_term_ ABSL_GUARDED_BY(mu_) = 0;
-  // Calls that the executor has, in the order of their admission.
+  // Calls that may not have been acknowledged, the oldest first.
   std::deque<std::pair<os::Nanos, std::weak_ptr<ServerCall>>> unacknowledged_ ABSL_GUARDED_BY(mu_);
   std::vector<std::thread> loops_ ABSL_GUARDED_BY(mu_);
 

@@ -364,7 +364,7 @@ bool ServerCall::Write(const google::protobuf::MessageLite& message, WriteOption
 
 // ---------------------------------------------------------------- reactors
 
-void ServerCall::StartReactor(std::function<void()> done) {
+bool ServerCall::StartReactor(std::function<void()> done) {
   if (!server_streams()) reply_ = method_->handler().NewReply();
   if (request_ == nullptr) request_ = method_->handler().NewRequest();
   WatchDeadline();
@@ -390,6 +390,8 @@ void ServerCall::StartReactor(std::function<void()> done) {
   reactor->BindCall(shared_from_this());
   if (failed) Finish(std::move(failure));
   Pump();
+  absl::MutexLock lock(&mu_);
+  return finished_;
 }
 
 void ServerCall::StartSendInitialMetadata() {

@@ -65,8 +65,9 @@ class ServerCall final : public ServerStream,
   ServerContext* context() { return &context_; }
   google::protobuf::MessageLite* NewReply();
   void EndHandler(absl::Status status) ABSL_LOCKS_EXCLUDED(mu_);
-  // Starts the handler's reactor, which ends the call later; `done` is called when it has.
-  void StartReactor(std::function<void()> done) ABSL_LOCKS_EXCLUDED(mu_);
+  // Starts the handler's reactor, which ends the call later; `done` is called when it has. False:
+  // it has not yet.
+  bool StartReactor(std::function<void()> done) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Before the reply is sent: takes a place for what the handler wants done after it.
   void TakePlaceAfterReply();

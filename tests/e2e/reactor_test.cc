@@ -33,7 +33,11 @@ class ReactorService final : public Streams::CallbackService {
                             Text* reply) override {
     reply->set_number(request->number() + 1);
     ServerUnaryReactor* const reactor = context->DefaultReactor();
-    reactor->Finish(absl::OkStatus());
+    if (request->number() == kLater) {
+      later = reactor;
+    } else {
+      reactor->Finish(absl::OkStatus());
+    }
     return reactor;
   }
 
@@ -123,6 +127,9 @@ class ReactorService final : public Streams::CallbackService {
     return new Reactor(&counts);
   }
 
+  // The Plain() of this number is the test's to finish.
+  static constexpr int64_t kLater = -1;
+  std::atomic<ServerUnaryReactor*> later{nullptr};
   Counts counts;
 };
 
@@ -217,6 +224,29 @@ TEST_P(ReactorTest, UnaryCallbacks) {
     });
   }
   left.Wait();
+}
+
+// Its method is known to be short, so that it runs where it is read.
+TEST_P(ReactorTest, OneThatEndsLaterIsAcknowledgedMeanwhile) {
+  Text reply;
+  for (int i = 0; i < 50; ++i) {
+    ClientContext context;
+    ASSERT_OK(stub_->Plain(&context, Number(i), &reply));
+  }
+  ClientContext context;
+  const Text request = Number(ReactorService::kLater);
+  absl::Notification ended;
+  stub_->async()->Plain(&context, &request, &reply, [&](absl::Status status) {
+    EXPECT_OK(status);
+    ended.Notify();
+  });
+  // (Half of the time after which the client would give it up.)
+  const absl::Time bound = absl::Now() + absl::Seconds(10);
+  while (!context.acknowledged() && absl::Now() < bound) absl::SleepFor(absl::Milliseconds(1));
+  EXPECT_TRUE(context.acknowledged());
+  ASSERT_NE(service_.later, nullptr);
+  service_.later.load()->Finish(absl::OkStatus());
+  ended.WaitForNotification();
 }
 
 // A callback may begin the next call.
