@@ -30,6 +30,12 @@ options=(--config=opt --noshow_progress --ui_event_filters=-info --symlink_prefi
 build() {
   run_bazel build "${options[@]}" -- "$@"
 }
+# argument_of OPTION WHAT ARGUMENT...: there must be an argument.
+argument_of() {
+  (($# > 2)) && return
+  echo "tools/bench.sh: $1 needs $2" >&2
+  exit 64
+}
 directory_of_programs() {
   echo "$(run_bazel info "${options[@]}" bazel-bin 2>/dev/null)/benchmarks"
 }
@@ -39,19 +45,13 @@ case ${1:-} in
     awk 'NR > 1 { if (!/^#/) exit; sub(/^# ?/, ""); print }' "$0"
     ;;
   --nodes)
-    (($# > 1)) || {
-      echo "tools/bench.sh: --nodes needs a harness of tests/nodes, such as gluster.sh" >&2
-      exit 64
-    }
+    argument_of "$1" "a harness of tests/nodes, such as gluster.sh" "${@:2}"
     tools/setup.sh --dev
     build //benchmarks:network_echo
     exec "tests/nodes/$2" "${@:3}" -- "$(directory_of_programs)/network_echo"
     ;;
   --growth)
-    (($# > 1)) || {
-      echo "tools/bench.sh: --growth needs the file to draw to" >&2
-      exit 64
-    }
+    argument_of "$1" "the file to draw to" "${@:2}"
     tools/setup.sh --dev
     build //benchmarks:table
     exec benchmarks/table/growth.py --programs="$(directory_of_programs)" "${@:2}"

@@ -14,11 +14,15 @@ def curve(times, points=400):
             for share in (i / points for i in range(points + 1))]
 
 
+def decades(values):
+    """The exponents of the powers of ten that enclose them; two different ones."""
+    low = min(values)
+    return math.floor(math.log10(low)), math.ceil(math.log10(max(max(values), low * 1.01)))
+
+
 def panel(title, times, top):
     """One diagram: the share of calls over the time, which is drawn logarithmically."""
-    high = max(max(values) for values in times.values())
-    low = min(min(values) for values in times.values())
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(max(high, low * 1.01)))
+    first, last = decades([value for values in times.values() for value in values])
 
     def x(value):
         return LEFT + WIDTH * (math.log10(value) - first) / (last - first)
@@ -42,11 +46,6 @@ def panel(title, times, top):
     return "\n".join(parts)
 
 
-def decades(values):
-    """The powers of ten that enclose them."""
-    return math.floor(math.log10(min(values))), math.ceil(math.log10(max(values) * 1.01))
-
-
 def short(number):
     """1000000 as 1M; sizes as they are."""
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -64,7 +63,8 @@ def lines(title, across, up, series, top):
     low, high = decades([value for pairs in series.values() for _, value in pairs])
 
     def x(point):
-        return LEFT + WIDTH * (math.log10(point if point > 0 else zero) - left) / (right - left)
+        # (A single point stands on the left.)
+        return LEFT + WIDTH * (math.log10(point if point > 0 else zero) - left) / ((right - left) or 1)
 
     def y(value):
         return top + HEIGHT * (high - math.log10(value)) / (high - low)

@@ -6,5 +6,6 @@ set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/../.."
 # shellcheck source=tools/lib.sh
 . tools/lib.sh
+tools/setup.sh --dev
 run_bazel build --noshow_progress --ui_event_filters=-info -- //benchmarks:table
 exec benchmarks/table/bench.py --programs="$(run_bazel info bazel-bin 2>/dev/null)/benchmarks" --check
