@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
+
 namespace spoolrpc::link {
 namespace {
 
 // A frame and the block that it begins in.
 constexpr size_t kBufferSize = 2 * 65536;
-constexpr os::Nanos kLongestSleep = os::Nanos{1} * 1000000000;
+constexpr os::Nanos kLongestSleep = os::Nanos{4} * 1000000000;
 
 }  // namespace
 
@@ -56,7 +58,7 @@ PollerThreads::PollerThreads(const os::Clock* clock, int threads) : clock_(clock
   }
 }
 
-PollerThreads::~PollerThreads() {
+void PollerThreads::Stop() {
   for (const auto& shard : shards_) {
     {
       absl::MutexLock lock(&shard->mu);
@@ -64,29 +66,41 @@ PollerThreads::~PollerThreads() {
     }
     shard->bell->Wake();
   }
-  for (const auto& shard : shards_) shard->thread.join();
+  for (const auto& shard : shards_) {
+    if (shard->thread.joinable()) shard->thread.join();
+    // (Whose destructors may take locks.)
+    std::vector<Entry> entries;
+    absl::MutexLock lock(&shard->mu);
+    entries.swap(shard->entries);
+  }
 }
 
 void PollerThreads::Add(std::shared_ptr<Pollable> pollable) {
   Shard* const shard = shards_[next_.fetch_add(1) % shards_.size()].get();
-  auto entry = std::make_shared<Entry>();
-  entry->pollable = std::move(pollable);
-  entry->due = 0;
   {
     absl::MutexLock lock(&shard->mu);
-    shard->entries.push_back(std::move(entry));
+    shard->entries.push_back({std::move(pollable), /*due=*/0, /*woken=*/false});
   }
   shard->bell->Wake();
 }
 
 void PollerThreads::Wake(Pollable* pollable) {
+  WakeWhere([pollable](Pollable* one) { return one == pollable; });
+}
+
+void PollerThreads::Wake(const std::vector<Pollable*>& pollables) {
+  const absl::flat_hash_set<Pollable*> wanted(pollables.begin(), pollables.end());
+  WakeWhere([&wanted](Pollable* one) { return wanted.contains(one); });
+}
+
+void PollerThreads::WakeWhere(absl::FunctionRef<bool(Pollable*)> wanted) {
   for (const auto& shard : shards_) {
     bool found = false;
     {
       absl::MutexLock lock(&shard->mu);
-      for (const auto& entry : shard->entries) {
-        if (entry->pollable.get() == pollable) {
-          entry->woken = true;
+      for (Entry& entry : shard->entries) {
+        if (wanted(entry.pollable.get())) {
+          entry.woken = true;
           found = true;
         }
       }
@@ -97,35 +111,46 @@ void PollerThreads::Wake(Pollable* pollable) {
 
 void PollerThreads::Run(Shard* shard) {
   log::AlignedBuffer buffer(kBufferSize);
-  std::vector<std::shared_ptr<Entry>> due;
+  struct Due {
+    size_t entry;
+    std::shared_ptr<Pollable> pollable;
+  };
+  std::vector<Due> due;
   os::Nanos now = clock_->Now();
   for (;;) {
     const uint32_t seen = shard->bell->counter();
     os::Nanos next = os::kNever;
-    due.clear();
     {
       absl::MutexLock lock(&shard->mu);
       if (shard->stopping) return;
-      for (const auto& entry : shard->entries) {
-        if (entry->woken || entry->due <= now) {
-          entry->woken = false;
-          due.push_back(entry);
+      for (size_t i = 0; i < shard->entries.size(); ++i) {
+        Entry& entry = shard->entries[i];
+        if (entry.woken || entry.due <= now) {
+          entry.woken = false;
+          due.push_back({i, entry.pollable});
         } else {
-          next = std::min(next, entry->due);
+          next = std::min(next, entry.due);
         }
       }
     }
-    for (const auto& entry : due) {
-      const os::Nanos when = entry->pollable->Look(&buffer);
+    bool forget = false;
+    for (const Due& one : due) {
+      const os::Nanos when = one.pollable->Look(&buffer);
       absl::MutexLock lock(&shard->mu);
-      entry->due = when;
+      shard->entries[one.entry].due = when;
       if (when < 0) {
-        shard->entries.erase(std::remove(shard->entries.begin(), shard->entries.end(), entry),
-                             shard->entries.end());
+        forget = true;
       } else {
         next = std::min(next, when);
       }
     }
+    if (forget) {
+      absl::MutexLock lock(&shard->mu);
+      const auto forgotten = [](const Entry& entry) { return entry.due < 0; };
+      shard->entries.erase(std::remove_if(shard->entries.begin(), shard->entries.end(), forgotten),
+                           shard->entries.end());
+    }
+    due.clear();
     now = clock_->Now();
     if (next > now) {
       shard->bell->Sleep(seen, std::min(next - now, kLongestSleep));

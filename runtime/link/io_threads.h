@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/synchronization/mutex.h"
 #include "spoolrpc/link/session_link.h"
 #include "spoolrpc/log/log_file.h"
@@ -50,12 +51,16 @@ class Pollable {
 class PollerThreads {
  public:
   PollerThreads(const os::Clock* clock, int threads);
-  // Waits for looks that are under way.
-  ~PollerThreads();
+  ~PollerThreads() { Stop(); }
+
+  // Ends the threads, waits for looks that are under way, and lets go of the pollables. For one
+  // thread.
+  void Stop();
 
   void Add(std::shared_ptr<Pollable> pollable);
-  // Makes it due now.
+  // Makes it, or all of them, due now.
   void Wake(Pollable* pollable);
+  void Wake(const std::vector<Pollable*>& pollables);
 
  private:
   struct Entry {
@@ -65,12 +70,14 @@ class PollerThreads {
   };
   struct Shard {
     absl::Mutex mu;
-    std::vector<std::shared_ptr<Entry>> entries ABSL_GUARDED_BY(mu);
+    // Only the shard's own thread removes any.
+    std::vector<Entry> entries ABSL_GUARDED_BY(mu);
     bool stopping ABSL_GUARDED_BY(mu) = false;
     std::unique_ptr<wait::Doorbell> bell = wait::Doorbell::InMemory(1);
     std::thread thread;
   };
 
+  void WakeWhere(absl::FunctionRef<bool(Pollable*)> wanted);
   void Run(Shard* shard);
 
   const os::Clock* const clock_;

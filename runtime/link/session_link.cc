@@ -371,11 +371,18 @@ void SessionLink::ResumeRenewals() {
   Flush().IgnoreError();
 }
 
-void SessionLink::Housekeep(os::Nanos now) {
-  if (bulk_out_ != nullptr) bulk_out_->Housekeep(now);
-  if (bulk_in_ != nullptr) bulk_in_->Housekeep(now);
+bool SessionLink::Housekeep(os::Nanos now) {
+  bool something = false;
+  if (bulk_out_ != nullptr) {
+    bulk_out_->Housekeep(now);
+    something = bulk_out_->count().buffers > 0;
+  }
+  if (bulk_in_ != nullptr) {
+    bulk_in_->Housekeep(now);
+    something = something || bulk_in_->mapped() > 0;
+  }
   absl::MutexLock lock(&mu_);
-  if (!writing_) writer_->UnmapIfIdle();
+  return writing_ || writer_->UnmapIfIdle() || something;
 }
 
 absl::StatusOr<log::LogHead> SessionLink::ReadHeadAnew(log::AlignedBuffer* buffer) {

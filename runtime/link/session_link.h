@@ -113,11 +113,11 @@ class SessionLink : public std::enable_shared_from_this<SessionLink> {
   // The message that a frame with the flag BULK refers to: what its payload has where the message
   // would be. DATA_LOSS if that is no reference. For the thread that polls.
   absl::StatusOr<std::shared_ptr<IncomingBulk>> TakeBulk(absl::string_view reference);
-  // To be called now and then: lets go of what nobody has used for a while. Blocks as a local file
-  // system does.
-  void Housekeep(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
+  // To be called now and then: lets go of what nobody has used for a while. False: there is nothing
+  // to let go of any more, until the link is used. Blocks as a local file system does.
+  bool Housekeep(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
   // The same of the log that is read, by whoever has TryBeginPoll().
-  void HousekeepReading() { reader_->UnmapIfIdle(); }
+  bool HousekeepReading() { return reader_->UnmapIfIdle(); }
   // How many messages lie in buffers that the peer has not released.
   size_t bulk_lent() const { return bulk_out_ == nullptr ? 0 : bulk_out_->count().lent; }
   // Null: all messages go in frames.

@@ -66,9 +66,11 @@ absl::Status LogBytes::WriteAt(uint64_t offset, absl::string_view data) {
   return file_->WriteAt(offset, data);
 }
 
-void LogBytes::UnmapIfIdle() {
-  if (accesses_ <= kIdleAccesses) mapping_.reset();
+bool LogBytes::UnmapIfIdle() {
+  const bool idle = accesses_ <= kIdleAccesses;
+  if (idle) mapping_.reset();
   accesses_ = 0;
+  return !idle;
 }
 
 }  // namespace spoolrpc::log

@@ -63,6 +63,7 @@ absl::StatusOr<std::unique_ptr<os::File>> OpenLogForReading(os::SystemCalls* cal
                                                             bool* direct) {
   os::OpenOptions options;
   options.direct = access.direct_reads;
+  options.keep_access_time = !access.direct_reads;
   *direct = access.direct_reads;
   auto file = os::OpenFile(calls, path, options);
   const int error = file.ok() ? 0 : os::ErrnoOf(file.status());

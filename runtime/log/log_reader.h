@@ -36,7 +36,7 @@ class LogReader {
 
   // See LogBytes. Only for a log that is not read by O_DIRECT.
   void AllowMapping();
-  void UnmapIfIdle() { bytes_->UnmapIfIdle(); }
+  bool UnmapIfIdle() { return bytes_->UnmapIfIdle(); }
 
   // Reads what lies at position(): one system call of about `want` bytes (at least one frame
   // header, at most what `buffer` holds and what the ring has left). `buffer` must be left alone

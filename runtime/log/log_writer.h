@@ -34,7 +34,7 @@ class LogWriter {
 
   // See LogBytes. Neither runs beside Write().
   void AllowMapping() { bytes_.AllowMapping(); }
-  void UnmapIfIdle() { bytes_.UnmapIfIdle(); }
+  bool UnmapIfIdle() { return bytes_.UnmapIfIdle(); }
 
   // Most payload that a frame can carry, in bytes.
   size_t max_payload() const { return max_length_ == 0 ? 0 : max_length_ - kFrameHeaderSize; }

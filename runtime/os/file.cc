@@ -188,7 +188,13 @@ absl::StatusOr<std::unique_ptr<File>> OpenFile(SystemCalls* calls, const std::st
   if (options.create) flags |= O_CREAT | O_EXCL;
   if (options.direct) flags |= O_DIRECT;
   if (options.data_sync) flags |= O_DSYNC;
-  const int fd = Retrying([&] { return calls->Open(path.c_str(), flags, options.mode); });
+  if (options.keep_access_time) flags |= O_NOATIME;
+  int fd = Retrying([&] { return calls->Open(path.c_str(), flags, options.mode); });
+  if (fd == -EPERM && options.keep_access_time) {
+    // Another user's.
+    flags &= ~O_NOATIME;
+    fd = Retrying([&] { return calls->Open(path.c_str(), flags, options.mode); });
+  }
   if (fd < 0) return ErrnoToStatus(-fd, options.create ? "create" : "open", path);
   auto file = std::make_unique<File>(calls, fd, path);
   // The umask may have taken away what a group was to have.

@@ -42,6 +42,9 @@ struct OpenOptions {
   bool direct = false;
   // O_DSYNC: a write returns when it is on the file system's server.
   bool data_sync = false;
+  // O_NOATIME, where the kernel allows it: reading does not change the file's access time, which
+  // costs a file system more than the reading.
+  bool keep_access_time = false;
 };
 
 // Memory shared with whoever maps the same file. Unmapped by the destructor. Should the file

@@ -33,8 +33,9 @@ constexpr os::Nanos kAckAfterWithoutBell = 10 * kMillisecond;
 // The monitor's ticks.
 constexpr os::Nanos kTick = kMillisecond;
 constexpr os::Nanos kTickWithoutBell = 5 * kMillisecond;
-constexpr os::Nanos kLongestSleep = 1000 * kMillisecond;
 constexpr int kPausesPerClock = 32;
+// While there is always something to read, the time of a look is taken once in so many.
+constexpr int kLooksPerClock = 64;
 
 // Tells when to try again: what a handler usually takes, or a little where that is not known.
 absl::Status QueueFull(const MethodEntry& method) {
@@ -320,9 +321,12 @@ void Dispatcher::LoopOnce(uint64_t term, log::AlignedBuffer* buffer, std::vector
     options_.on_inbox();
   }
   rung->clear();
+  const bool timed = ++looks_ % kLooksPerClock == 0;
+  const os::Nanos began = timed ? env_.clock->Now() : 0;
   bell->TakeRung([&](uint32_t slot) { rung->push_back(slot); });
   int frames = 0;
   for (const uint32_t slot : *rung) frames += options_.on_rung(slot, buffer);
+  if (timed) bell_looked_at_.store(began, std::memory_order_relaxed);
   if (frames > 0) {
     RunReady(term);
   } else if (rung->empty()) {
@@ -394,9 +398,12 @@ void Dispatcher::RunReady(uint64_t term) {
 
 void Dispatcher::Doze(uint32_t seen) {
   wait::Doorbell* const bell = options_.bell;
+  os::Nanos now = env_.clock->Now();
+  if (bell->counter() != seen) return;
+  // Nobody has rung since before the look that found nothing.
+  bell_looked_at_.store(now, std::memory_order_relaxed);
   const os::Nanos budget = spin_.Budget();
   if (budget > 0) {
-    os::Nanos now = env_.clock->Now();
     const os::Nanos end = now + budget;
     do {
       for (int i = 0; i < kPausesPerClock; ++i) {
@@ -410,7 +417,7 @@ void Dispatcher::Doze(uint32_t seen) {
     } while (now < end);
     spin_.OnSpin(false);
   }
-  bell->Sleep(seen, kLongestSleep);
+  bell->Sleep(seen, options_.longest_sleep);
 }
 
 // ---------------------------------------------------------------- the monitor

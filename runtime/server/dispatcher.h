@@ -58,6 +58,8 @@ struct DispatcherOptions {
   // Takes what came on the session in `slot`; may call Dispatch() with inline_allowed. Returns the
   // number of frames.
   std::function<int(uint32_t slot, log::AlignedBuffer* buffer)> on_rung;
+  // The loop looks at the doorbell at least so often, also where nobody rings.
+  os::Nanos longest_sleep = 1000000000;
   // The doorbell's inbox count has changed.
   std::function<void()> on_inbox;
   // Work after a reply has thrown.
@@ -87,6 +89,10 @@ class Dispatcher {
   void RunReaction(std::function<void()> reaction) { reactions_.Run(std::move(reaction)); }
   // Ends all threads; waits for the handlers that run.
   void Stop() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // All that the doorbell was rung for before this time has been read; 0: nothing is known. The
+  // loop brings it forward at least every longest_sleep.
+  os::Nanos bell_looked_at() const { return bell_looked_at_.load(std::memory_order_relaxed); }
 
   uint64_t calls_served() const { return served_.load(std::memory_order_relaxed); }
 
@@ -138,7 +144,9 @@ class Dispatcher {
   // The loop thread whose term this is leads; others stand by.
   std::atomic<uint64_t> leader_{0};
   std::atomic<os::Nanos> inline_since_{0};  // 0: the loop runs no handler
-  uint64_t inbox_seen_ = 0;                 // of the leader
+  std::atomic<os::Nanos> bell_looked_at_{0};
+  uint64_t inbox_seen_ = 0;  // of the leader
+  int looks_ = 0;            // of the leader
 
   absl::Mutex mu_;
   absl::CondVar standby_;

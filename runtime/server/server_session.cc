@@ -19,8 +19,13 @@ constexpr uint64_t kUnreadSlack = uint64_t{256} << 20;
 constexpr uint64_t kLargestMessage = uint64_t{2} << 30;  // that protobuf knows
 // A client without open calls renews every 6 terms; one that was silent for 18 is dead.
 constexpr int kTermsOfIdleClient = 18;
-// How often the files of an idle session are read whose doorbells work.
+// How often the files of an idle session are read whose doorbells work; and if the kernel also
+// tells when the client ends.
 constexpr int kTermsBetweenReadings = 3;
+constexpr int kTermsBetweenReadingsWatched = 12;
+// How long nobody looks at an idle session whose doorbells work and of which nothing is mapped.
+constexpr int kTermsBetweenLooks = 1;
+constexpr int kTermsBetweenLooksWatched = 4;
 constexpr os::Nanos kDoubtLook = 20 * 1000000;
 
 bool OffersZstd(const spool::SessionRecord& record) {
@@ -76,7 +81,6 @@ int ServerSession::OnRung(log::AlignedBuffer* buffer) {
     // Nobody rings twice: if the one who polls does not look once more, nobody does for a while.
     missed_ring_.store(true, std::memory_order_seq_cst);
     if (!link_->TryBeginPoll()) return 0;
-    missed_ring_.store(false, std::memory_order_relaxed);
   }
   const int frames = PollOnce(/*force=*/false, /*inline_allowed=*/true, buffer);
   link_->EndPoll();
@@ -99,12 +103,15 @@ os::Nanos ServerSession::Look(log::AlignedBuffer* buffer) {
   }
   if (!link_->TryBeginPoll()) return env_.clock->Now() + kDoubtLook;
   const os::Nanos now = env_.clock->Now();
-  link_->Housekeep(now);
-  link_->HousekeepReading();
+  // (Both.)
+  const bool written_mapped = link_->Housekeep(now);
+  const bool mapped = link_->HousekeepReading() || written_mapped;
   const bool busy = open_.load(std::memory_order_relaxed) > 0;
   const bool doubt = in_doubt_.load(std::memory_order_relaxed);
   const bool quiet = !busy && !doubt && link_->bells_trusted();
-  const bool read = !quiet || now - link_->last_reading() >= term_ * kTermsBetweenReadings;
+  const bool watched = client_watched_.load(std::memory_order_relaxed);
+  const int terms = watched ? kTermsBetweenReadingsWatched : kTermsBetweenReadings;
+  const bool read = !quiet || now - link_->last_reading() >= term_ * terms;
   if (doubt || (read && !busy && now - idle_since_ >= client_term_)) link_->ReadHeadNext();
   PollOnce(read, /*inline_allowed=*/false, buffer);
   const uint64_t counter = link_->peer_counter();
@@ -116,33 +123,48 @@ os::Nanos ServerSession::Look(log::AlignedBuffer* buffer) {
   const os::Nanos next = schedule_.Next(now);
   link_->EndPoll();  // others may poll from here on
   if (ended()) return now + kDoubtLook;
-  if (missed_ring_.exchange(false, std::memory_order_seq_cst)) return env_.clock->Now();
-  if (now - idle_since_ > client_term_ * kTermsOfIdleClient &&
-      env_.host->Look(client_) != os::Liveness::kAlive) {
-    End(wire::Goodbye::EXPIRED, "the client's lease has expired", /*client_gone=*/true);
-    return now + kDoubtLook;
+  if (missed_ring_.load(std::memory_order_seq_cst)) return env_.clock->Now();
+  if (now - idle_since_ > client_term_ * kTermsOfIdleClient) {
+    if (env_.host->Look(client_) != os::Liveness::kAlive) {
+      End(wire::Goodbye::EXPIRED, "the client's lease has expired", /*client_gone=*/true);
+      return now + kDoubtLook;
+    }
+    idle_since_ = now;
   }
   if (in_doubt_.load(std::memory_order_relaxed)) return now + kDoubtLook;
-  if (link_->bells_trusted()) {
-    // At times that idle sessions share: a thousand of them wake a thread as often as one.
-    // (And well before there is a gap, by CheckGap().)
-    const os::Nanos step = term_ / 8;
-    return std::min((now + term_ * 3 / 8) / step * step, head);
+  if (!link_->bells_trusted()) return std::min(next, head);
+  // While calls are open well before there is a gap, by CheckGap(), whatever the doorbell's loop
+  // does. (When one is opened the host has this looked at.)
+  os::Nanos pause = term_ * 3 / 8;
+  if (!busy && !mapped) {
+    pause = term_ * (watched ? kTermsBetweenLooksWatched : kTermsBetweenLooks);
   }
-  return std::min(next, head);
+  // At times that idle sessions share: a thousand of them wake a thread as often as one.
+  const os::Nanos step = term_ / 8;
+  return std::min((now + pause) / step * step, head);
+}
+
+os::Nanos ServerSession::last_look() const {
+  const os::Nanos own = link_->last_look();
+  // (What was rung for and not read yet is none of the doorbell's business any more.)
+  if (!link_->bells_trusted() || missed_ring_.load(std::memory_order_seq_cst)) return own;
+  return std::max(own, host_->bell_looked_at());
 }
 
 void ServerSession::CheckGap(os::Nanos now) {
   // The process was stopped, or the file system stalled: what is found now may be long given up.
-  if (now - link_->last_look() > term_ / 2) Doubt();
+  if (now - last_look() > term_ / 2) Doubt();
 }
 
 void ServerSession::Doubt() {
-  absl::MutexLock lock(&mu_);
-  if (in_doubt_.exchange(true, std::memory_order_relaxed)) return;
-  doubt_counter_ = 0;
-  doubt_renewed_ = env_.clock->Now();
-  link_->RestartLease();
+  {
+    absl::MutexLock lock(&mu_);
+    if (in_doubt_.exchange(true, std::memory_order_relaxed)) return;
+    doubt_counter_ = 0;
+    doubt_renewed_ = env_.clock->Now();
+    link_->RestartLease();
+  }
+  host_->LookSoon({this});
 }
 
 void ServerSession::ResolveDoubt(log::AlignedBuffer* buffer,
@@ -190,8 +212,10 @@ int ServerSession::PollOnce(bool force, bool inline_allowed, log::AlignedBuffer*
   CheckGap(began);
   {
     absl::MutexLock lock(&mu_);
-    look_before_ = link_->last_look();
+    look_before_ = last_look();
   }
+  // Whoever sets it from here on rang for what this may not find.
+  missed_ring_.store(false, std::memory_order_seq_cst);
   const bool doubt = in_doubt_.load(std::memory_order_relaxed);
   if (doubt) link_->ReadHeadNext();
   const link::PollResult result = link_->Poll(
@@ -245,7 +269,10 @@ int ServerSession::PollOnce(bool force, bool inline_allowed, log::AlignedBuffer*
 
 void ServerSession::Open(uint64_t id, const std::shared_ptr<ServerCall>& call) {
   calls_.emplace(id, call);
-  if (open_.fetch_add(1, std::memory_order_relaxed) == 0) {
+  if (open_.fetch_add(1, std::memory_order_seq_cst) == 0) {
+    if (!renewing_.load(std::memory_order_seq_cst) && !renewing_.exchange(true)) {
+      host_->RenewLeaseOf(shared_from_this());
+    }
     link_->WatchPeer(0);
     // The client watches this side's lease from when the CALL was flushed, and the look before this
     // one did not find it yet.
@@ -472,10 +499,16 @@ void ServerSession::FlushNow() {
 
 // ---------------------------------------------------------------- life
 
-void ServerSession::RenewLease(os::Nanos now) {
+bool ServerSession::RenewLease(os::Nanos now) {
+  if (ended()) return false;
   // (The client also waits for replies that wait for room.)
-  if (ended() || (open_.load(std::memory_order_relaxed) == 0 && !link_->backlogged())) return;
+  if (open_.load(std::memory_order_relaxed) == 0 && !link_->backlogged()) {
+    renewing_.store(false, std::memory_order_seq_cst);
+    // Whoever opens a call now either sees that, and asks the host, or is seen here.
+    if (open_.load(std::memory_order_seq_cst) == 0 || renewing_.exchange(true)) return false;
+  }
   if (link_->own_lease().due(now)) link_->Renew(log::WriterState::kOpen).IgnoreError();
+  return true;
 }
 
 void ServerSession::Drain() { link_->Renew(log::WriterState::kDraining).IgnoreError(); }

@@ -34,6 +34,14 @@ class SessionHost {
   virtual void Dispatch(std::vector<std::shared_ptr<ServerCall>> calls, bool inline_allowed) = 0;
   // The session has ended and wants to be removed. May be called under the session's poll.
   virtual void OnSessionEnded(ServerSession* session, bool client_gone) = 0;
+  // The session's lease is to be renewed by RenewLease() until that returns false. May be called
+  // under the session's lock.
+  virtual void RenewLeaseOf(const std::shared_ptr<ServerSession>& session) = 0;
+  // The session wants its poller to look at it soon.
+  virtual void LookSoon(const std::vector<ServerSession*>& sessions) = 0;
+  // Whatever sessions had rung for before this time has been read, or they were told; 0: nobody
+  // knows.
+  virtual os::Nanos bell_looked_at() const = 0;
   virtual bool draining() const = 0;
   // False while it is not certain that the server still has the spool for itself, if it asked for
   // that.
@@ -118,10 +126,13 @@ class ServerSession final : public link::Pollable,
   void Flush() override;
   void FlushNow() override;
 
-  // Renews the lease if calls are open and it is time.
-  void RenewLease(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
+  // Renews the lease if it is time. False: no call is open, so that nobody watches it, and the next
+  // one that is opened asks the host anew.
+  bool RenewLease(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
   // Tells the client that the server drains.
   void Drain();
+  // The kernel will say when the client is gone: there is little reason to read its files for it.
+  void OnClientWatched() { client_watched_.store(true, std::memory_order_relaxed); }
   // The kernel says that the client is gone.
   void OnClientDead() ABSL_LOCKS_EXCLUDED(mu_);
   // Says goodbye, cancels what is open; nothing more is taken.
@@ -143,6 +154,9 @@ class ServerSession final : public link::Pollable,
 
   int PollOnce(bool force, bool inline_allowed, log::AlignedBuffer* buffer)
       ABSL_LOCKS_EXCLUDED(mu_);
+  // When the last look began, this session's or the doorbell's, that would have found what the
+  // client had sent by then.
+  os::Nanos last_look() const;
   absl::Status OnFrame(const log::Frame& frame) ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status OnCall(const log::Frame& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status OnData(const log::Frame& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -214,7 +228,10 @@ class ServerSession final : public link::Pollable,
   std::atomic<bool> ended_{false};
   std::atomic<bool> client_closed_{false};
   std::atomic<bool> retired_{false};
+  std::atomic<bool> client_watched_{false};
   std::atomic<int> open_{0};
+  // The host renews the lease: set by whoever opens a call, cleared when none is open.
+  std::atomic<bool> renewing_{false};
   std::atomic<bool> in_doubt_{false};
   // The doorbell told of frames while another thread polled, which may have read before they came.
   std::atomic<bool> missed_ring_{false};

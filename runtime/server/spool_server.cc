@@ -75,6 +75,8 @@ absl::Status SpoolServer::Begin() {
   dispatcher.spin = options_.spin;
   dispatcher.metrics = options_.metrics;
   dispatcher.timers = &timers_;
+  // (All idle sessions go by it.)
+  dispatcher.longest_sleep = std::min(dispatcher.longest_sleep, options_.term / 8);
   dispatcher.bell = spool_->network() ? nullptr : directory_->doorbell();
   dispatcher.on_rung = [this](uint32_t slot, log::AlignedBuffer* buffer) {
     return OnRung(slot, buffer);
@@ -199,9 +201,41 @@ absl::Status SpoolServer::stepped_down_status() const {
   return stepped_down_status_;
 }
 
+void SpoolServer::RenewLeaseOf(const std::shared_ptr<ServerSession>& session) {
+  absl::MutexLock lock(&renewed_mu_);
+  to_renew_.push_back(session);
+}
+
+void SpoolServer::LookSoon(const std::vector<ServerSession*>& sessions) {
+  pollers_->Wake({sessions.begin(), sessions.end()});
+}
+
 void SpoolServer::RenewSessionLeases(exec::TimerQueue* timer) {
   const os::Nanos now = env_.clock->Now();
-  for (const auto& session : Sessions()) session->RenewLease(now);
+  std::vector<std::shared_ptr<ServerSession>> sessions;
+  std::vector<ServerSession*> added;
+  const auto add = [&sessions](std::vector<std::weak_ptr<ServerSession>>* from) {
+    for (const auto& weak : *from) {
+      if (auto session = weak.lock()) sessions.push_back(std::move(session));
+    }
+    from->clear();
+  };
+  {
+    absl::MutexLock lock(&renewed_mu_);
+    add(&renewed_);
+    const size_t old = sessions.size();
+    add(&to_renew_);
+    for (size_t i = old; i < sessions.size(); ++i) added.push_back(sessions[i].get());
+  }
+  // One that was idle may not be looked at for long.
+  if (!added.empty()) LookSoon(added);
+  const auto idle = std::remove_if(
+      sessions.begin(), sessions.end(),
+      [now](const std::shared_ptr<ServerSession>& session) { return !session->RenewLease(now); });
+  {
+    absl::MutexLock lock(&renewed_mu_);
+    renewed_.assign(sessions.begin(), idle);
+  }
   timer->At(now + options_.term / 8, [this, timer] { RenewSessionLeases(timer); });
 }
 
@@ -273,7 +307,7 @@ void SpoolServer::Drain() {
   Wake();
   housekeeper_.join();
   session_leases_.reset();
-  pollers_.reset();
+  pollers_->Stop();
   dispatcher_->Stop();
   durable_->Stop();
   flushers_.reset();

@@ -89,6 +89,10 @@ class SpoolServer final : public SessionHost {
   // SessionHost.
   void Dispatch(std::vector<std::shared_ptr<ServerCall>> calls, bool inline_allowed) override;
   void OnSessionEnded(ServerSession* session, bool client_gone) override;
+  void RenewLeaseOf(const std::shared_ptr<ServerSession>& session) override
+      ABSL_LOCKS_EXCLUDED(renewed_mu_);
+  void LookSoon(const std::vector<ServerSession*>& sessions) override;
+  os::Nanos bell_looked_at() const override { return dispatcher_->bell_looked_at(); }
   bool draining() const override { return draining_.load(std::memory_order_acquire); }
   bool MayExecute(os::Nanos now) const override;
   void RunReaction(std::function<void()> reaction) override;
@@ -112,7 +116,7 @@ class SpoolServer final : public SessionHost {
   bool AwaitIdle();
 
   // Now, and from then on by `timer`.
-  void RenewSessionLeases(exec::TimerQueue* timer) ABSL_LOCKS_EXCLUDED(mu_);
+  void RenewSessionLeases(exec::TimerQueue* timer) ABSL_LOCKS_EXCLUDED(renewed_mu_);
 
   // What follows belongs to the housekeeper's thread.
   void Housekeep();
@@ -126,7 +130,8 @@ class SpoolServer final : public SessionHost {
   void RemoveEnded(os::Nanos now) ABSL_LOCKS_EXCLUDED(mu_);
   void Bury(const std::shared_ptr<ServerSession>& session) ABSL_LOCKS_EXCLUDED(mu_);
   void EmptyGraves(bool all);
-  void Collect() ABSL_LOCKS_EXCLUDED(mu_);
+  // True if there was something to collect, or may be soon.
+  bool Collect() ABSL_LOCKS_EXCLUDED(mu_);
   void StepDown(const absl::Status& why) ABSL_LOCKS_EXCLUDED(mu_);
   void SleepUntil(os::Nanos when);
   std::vector<std::shared_ptr<ServerSession>> Sessions() ABSL_LOCKS_EXCLUDED(mu_);
@@ -165,6 +170,12 @@ class SpoolServer final : public SessionHost {
   std::vector<uint32_t> free_slots_ ABSL_GUARDED_BY(mu_);
   absl::Status stepped_down_status_ ABSL_GUARDED_BY(mu_);
 
+  absl::Mutex renewed_mu_;
+  // Sessions whose lease is renewed, since calls are open; and those to which that happened since
+  // the last time that it was done.
+  std::vector<std::weak_ptr<ServerSession>> renewed_ ABSL_GUARDED_BY(renewed_mu_);
+  std::vector<std::weak_ptr<ServerSession>> to_renew_ ABSL_GUARDED_BY(renewed_mu_);
+
   // The housekeeper's own.
   std::thread housekeeper_;
   int wake_fd_ = -1;
@@ -183,6 +194,7 @@ class SpoolServer final : public SessionHost {
   os::Nanos last_arrival_ = 0;
   os::Nanos next_lease_ = 0;
   os::Nanos next_collection_ = 0;
+  os::Nanos collection_interval_ = 0;
   // When the graves are looked at next, and how long after the look before.
   os::Nanos next_graves_ = 0;
   os::Nanos graves_interval_ = 0;

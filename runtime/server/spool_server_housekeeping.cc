@@ -24,6 +24,8 @@ constexpr os::Nanos kShortestGravesInterval = 20 * kMillisecond;
 constexpr os::Nanos kLongestGravesInterval = 2000 * kMillisecond;
 // How long the memory of large messages is kept for the next ones.
 constexpr os::Nanos kKeepMessages = os::Nanos{10} * 1000000000;
+// How seldom leftovers are looked for where there were none: a look lists all sessions.
+constexpr int kTermsBetweenCollections = 4;
 // How often a local inbox is looked at all the same that nobody but the owner's programs uses.
 constexpr absl::Duration kOwnersInboxLook = absl::Seconds(1);
 
@@ -96,7 +98,8 @@ void SpoolServer::HousekeepOnce() {
     // Clients of the same user ring; where there are others, who cannot, the inbox is looked at as
     // often as any file.
     if (!spool_->network() && spool_->file_mode() == 0600 && !doorbell_lost_) {
-      interval.max = std::max(interval.max, kOwnersInboxLook);
+      interval.max =
+          std::max({interval.max, kOwnersInboxLook, absl::Nanoseconds(options_.term / 4)});
     }
     wait::PollSchedule schedule(interval, last_arrival_);
     next_inbox_ = schedule.Next(now);
@@ -115,6 +118,11 @@ void SpoolServer::HousekeepOnce() {
     Warn(absl::StrCat("doorbell ", spool::Join(directory_->path(), spool::kDoorbell),
                       ": it was truncated, or its disk fails; calls come more slowly until this "
                       "server is started again"));
+    // Who relied on it is to be looked at often from here on.
+    const auto all = Sessions();
+    std::vector<ServerSession*> sessions;
+    for (const auto& session : all) sessions.push_back(session.get());
+    LookSoon(sessions);
   }
   RemoveEnded(now);
   // Only another user can remove what a client of his has left: that may take for ever.
@@ -138,8 +146,11 @@ void SpoolServer::HousekeepOnce() {
     }
   }
   if (now >= next_collection_) {
-    Collect();
-    next_collection_ = env_.clock->Now() + options_.term;
+    collection_interval_ =
+        Collect() || collection_interval_ == 0
+            ? options_.term
+            : std::min(2 * collection_interval_, options_.term * kTermsBetweenCollections);
+    next_collection_ = env_.clock->Now() + collection_interval_;
   }
 }
 
@@ -261,7 +272,7 @@ void SpoolServer::Accept(const std::string& id) {
     epoll_event event = {};
     event.events = EPOLLIN;
     event.data.u64 = pidfd;
-    epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, pidfd, &event);
+    if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, pidfd, &event) == 0) session->OnClientWatched();
   } else if (env_.host->Look(session->client()) == os::Liveness::kDead) {
     session->OnClientDead();
   }
@@ -324,7 +335,7 @@ void SpoolServer::Bury(const std::shared_ptr<ServerSession>& session) {
   graves_interval_ = kShortestGravesInterval;
   next_graves_ = 0;
   session->Retire();
-  if (pollers_ != nullptr) pollers_->Wake(session.get());
+  pollers_->Wake(session.get());
   options_.log->Log(LogLevel::kDebug, absl::StrCat("session ended: ", session->peer()));
   // What a dead client left is removed here; one that lives removes its own half.
   if (env_.host->Look(session->client()) == os::Liveness::kDead) {
@@ -350,7 +361,7 @@ void SpoolServer::EmptyGraves(bool all) {
   }
 }
 
-void SpoolServer::Collect() {
+bool SpoolServer::Collect() {
   const auto leftovers = collector_->Collect(directory_->id(), [this](const std::string& id) {
     RenewLeaseIfDue();
     absl::MutexLock lock(&mu_);
@@ -363,5 +374,6 @@ void SpoolServer::Collect() {
         absl::StrCat(leftover.status.ok() ? "removed " : "could not remove ", leftover.path, ": ",
                      leftover.reason, leftover.status.ok() ? "" : "; ", leftover.status.message()));
   }
+  return !leftovers.empty() || collector_->waiting() > 0;
 }
 }  // namespace spoolrpc::server
