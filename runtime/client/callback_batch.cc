@@ -15,9 +15,9 @@ thread_local CallbackCollector* collector = nullptr;
 
 void RunOnPool(const std::shared_ptr<CallbackBatch>& batch) {
   exec::ThreadPool::Shared()->Run([batch] {
-    exec::OverdueWatch::Work work(exec::OverdueWatch::Shared(), [batch] {
-      exec::ThreadPool::Shared()->Run([batch] { batch->Run(nullptr); });
-    });
+    exec::OverdueWatch::Work work(
+        exec::OverdueWatch::Shared(), exec::OverdueWatch::Overdue::kStuck,
+        [batch] { exec::ThreadPool::Shared()->Run([batch] { batch->Run(nullptr); }); });
     batch->Run(&work);
   });
 }

@@ -167,7 +167,8 @@ bool ClientSession::AwaitAsyncCalls() {
 
 void ClientSession::Read(Reader* reader) {
   JoinFormerReaders();
-  exec::OverdueWatch::Work work(exec::OverdueWatch::Shared(), [this, reader] { OnStuck(reader); });
+  exec::OverdueWatch::Work work(exec::OverdueWatch::Shared(), exec::OverdueWatch::Overdue::kStuck,
+                                [this, reader] { OnStuck(reader); });
   bool force = false;
   std::vector<std::shared_ptr<CallbackSource>> callbacks;
   for (;;) {

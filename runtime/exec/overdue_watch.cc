@@ -12,8 +12,8 @@ constexpr os::Nanos kPatience = 1'000'000;
 
 }  // namespace
 
-OverdueWatch::Work::Work(OverdueWatch* watch, std::function<void()> on_overdue)
-    : watch_(watch), on_overdue_(std::move(on_overdue)) {
+OverdueWatch::Work::Work(OverdueWatch* watch, Overdue overdue, std::function<void()> on_overdue)
+    : watch_(watch), overdue_(overdue), on_overdue_(std::move(on_overdue)) {
   absl::MutexLock lock(&watch_->mu_);
   watch_->works_.push_back(this);
   if (!watch_->started_) watch_->ticker_.Start();
@@ -47,6 +47,7 @@ bool OverdueWatch::Look() {
     if (since == 0) continue;
     busy = true;
     if (now - since < kPatience || since == work->told_) continue;
+    if (work->overdue_ == Overdue::kStuck && !work->stall_check_.Stuck(since)) continue;
     work->told_ = since;
     work->on_overdue_();
   }

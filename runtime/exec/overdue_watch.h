@@ -8,6 +8,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "spoolrpc/exec/stall_check.h"
 #include "spoolrpc/exec/ticker.h"
 #include "spoolrpc/os/clock.h"
 
@@ -18,13 +19,19 @@ namespace spoolrpc::exec {
 // Thread-safe.
 class OverdueWatch {
  public:
+  // When a piece of work is overdue.
+  enum class Overdue {
+    kLate,   // it has taken a millisecond or two, and has not ended
+    kStuck,  // and the thread is not merely waiting for a processor (stall_check.h)
+  };
+
   // What one thread does, a piece after the other.
   class Work {
    public:
-    // `on_overdue` is called on the watch's thread, at most once for each piece, when that has
-    // taken a millisecond or two and has not ended. Nothing is locked that others need but to
-    // construct and destroy such objects; other pieces that are overdue wait for it.
-    Work(OverdueWatch* watch, std::function<void()> on_overdue);
+    // Of the calling thread. `on_overdue` is called on the watch's thread, at most once for each
+    // piece, when that is overdue. Nothing is locked that others need but to construct and destroy
+    // such objects; other pieces that are overdue wait for it.
+    Work(OverdueWatch* watch, Overdue overdue, std::function<void()> on_overdue);
     // Waits for on_overdue, if that is being called. Not to be called by it.
     ~Work();
     Work(const Work&) = delete;
@@ -37,7 +44,9 @@ class OverdueWatch {
     friend class OverdueWatch;
 
     OverdueWatch* const watch_;
+    const Overdue overdue_;
     const std::function<void()> on_overdue_;
+    StallCheck stall_check_;           // the watch's
     std::atomic<os::Nanos> since_{0};  // 0: nothing is being done
     os::Nanos told_ = 0;               // the watch's: the since_ of the last piece that was overdue
   };

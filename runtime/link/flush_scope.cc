@@ -19,7 +19,9 @@ constexpr os::Nanos kFlushAfter = 20'000;
 // What one thread has put off.
 class Deferred {
  public:
-  Deferred() : work_(exec::OverdueWatch::Shared(), [this] { FlushWaiting(); }) {}
+  Deferred()
+      : work_(exec::OverdueWatch::Shared(), exec::OverdueWatch::Overdue::kLate,
+              [this] { FlushWaiting(); }) {}
 
   void Add(std::shared_ptr<Flushable> flushable) {
     {

@@ -295,6 +295,7 @@ std::vector<std::shared_ptr<ServerCall>> Dispatcher::TakeQueued() {
 void Dispatcher::Loop() {
   log::AlignedBuffer buffer(kBufferSize);
   std::vector<uint32_t> rung;
+  exec::StallCheck stall_check;
   for (;;) {
     uint64_t term = 0;
     {
@@ -302,9 +303,13 @@ void Dispatcher::Loop() {
       ++idle_loops_;
       while (!vacant_ && !stopping_) standby_.Wait(&mu_);
       --idle_loops_;
-      if (stopping_) return;
+      if (stopping_) {
+        if (stall_check_ == &stall_check) stall_check_ = nullptr;
+        return;
+      }
       vacant_ = false;
       term = ++last_term_;
+      stall_check_ = &stall_check;
       leader_.store(term, std::memory_order_release);
     }
     while (Leads(term) && !stopping_.load(std::memory_order_relaxed)) {
@@ -443,7 +448,8 @@ void Dispatcher::Tick(os::Nanos now) {
     if (since != 0 && now - since >= kLoopPatience && inline_call_ != nullptr) {
       acknowledge.push_back(inline_call_);
       // (Not whoever has taken over from the thread in that handler.)
-      if (leader_.load(std::memory_order_relaxed) == inline_term_) {
+      if (leader_.load(std::memory_order_relaxed) == inline_term_ && stall_check_ != nullptr &&
+          stall_check_->Stuck(since)) {
         // Somebody else leads from here on; the thread in the handler notices when it is done.
         leader_.store(0, std::memory_order_release);
         vacant_ = true;

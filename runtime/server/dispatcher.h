@@ -25,6 +25,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "spoolrpc/exec/stall_check.h"
 #include "spoolrpc/exec/thread_pool.h"
 #include "spoolrpc/exec/ticker.h"
 #include "spoolrpc/exec/timer_queue.h"
@@ -161,6 +162,8 @@ class Dispatcher {
   // an earlier one, of which nothing is said here any more once the next leader runs a call.
   std::shared_ptr<ServerCall> inline_call_ ABSL_GUARDED_BY(mu_);
   uint64_t inline_term_ ABSL_GUARDED_BY(mu_) = 0;
+  // Of the thread that leads, or led last; null: it has ended.
+  exec::StallCheck* stall_check_ ABSL_GUARDED_BY(mu_) = nullptr;
   // Calls that may not have been acknowledged, the oldest first.
   std::deque<std::pair<os::Nanos, std::weak_ptr<ServerCall>>> unacknowledged_ ABSL_GUARDED_BY(mu_);
   std::vector<std::thread> loops_ ABSL_GUARDED_BY(mu_);

@@ -9,6 +9,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -165,7 +166,8 @@ class SpoolServer final : public SessionHost {
   // other is.
   absl::Mutex accept_mu_ ABSL_ACQUIRED_BEFORE(mu_);
   mutable absl::Mutex mu_;
-  std::map<std::string, std::shared_ptr<ServerSession>> sessions_ ABSL_GUARDED_BY(mu_);
+  // (Not a hash map whose order differs from one run to the next: simulations go by it.)
+  std::unordered_map<std::string, std::shared_ptr<ServerSession>> sessions_ ABSL_GUARDED_BY(mu_);
   std::vector<std::shared_ptr<ServerSession>> slots_ ABSL_GUARDED_BY(mu_);
   std::vector<uint32_t> free_slots_ ABSL_GUARDED_BY(mu_);
   absl::Status stepped_down_status_ ABSL_GUARDED_BY(mu_);

@@ -18,7 +18,7 @@ TEST(OverdueWatchTest, TellsOncePerPiece) {
   OverdueWatch watch;
   absl::Mutex mu;
   int told = 0;
-  OverdueWatch::Work work(&watch, [&] {
+  OverdueWatch::Work work(&watch, OverdueWatch::Overdue::kLate, [&] {
     absl::MutexLock lock(&mu);
     ++told;
   });
@@ -37,12 +37,12 @@ TEST(OverdueWatchTest, TellsOncePerPiece) {
 TEST(OverdueWatchTest, SaysNothingOfWhatHasEnded) {
   OverdueWatch watch;
   std::atomic<int> ended{0};
-  OverdueWatch::Work work(&watch, [&] { ++ended; });
+  OverdueWatch::Work work(&watch, OverdueWatch::Overdue::kLate, [&] { ++ended; });
   work.Begin();
   work.End();
   // Another one, which shows that the watch has looked since.
   absl::Notification told;
-  OverdueWatch::Work other(&watch, [&] { told.Notify(); });
+  OverdueWatch::Work other(&watch, OverdueWatch::Overdue::kLate, [&] { told.Notify(); });
   other.Begin();
   ASSERT_TRUE(told.WaitForNotificationWithTimeout(kLong));
   EXPECT_LE(ended, 1);  // (1: the thread stood still between the two lines)
@@ -52,7 +52,7 @@ TEST(OverdueWatchTest, SaysNothingOfWhatHasEnded) {
 TEST(OverdueWatchTest, WakesAfterALongTimeWithoutWork) {
   OverdueWatch watch;
   std::atomic<bool> told{false};
-  OverdueWatch::Work work(&watch, [&] { told = true; });
+  OverdueWatch::Work work(&watch, OverdueWatch::Overdue::kLate, [&] { told = true; });
   absl::SleepFor(
       absl::Milliseconds(300));  // it is asleep by then, or on its way there: both must do
   work.Begin();
@@ -62,13 +62,22 @@ TEST(OverdueWatchTest, WakesAfterALongTimeWithoutWork) {
   work.End();
 }
 
+TEST(OverdueWatchTest, AThreadThatSleepsIsStuck) {
+  OverdueWatch watch;
+  absl::Notification told;
+  OverdueWatch::Work work(&watch, OverdueWatch::Overdue::kStuck, [&] { told.Notify(); });
+  work.Begin();
+  EXPECT_TRUE(told.WaitForNotificationWithTimeout(kLong));
+  work.End();
+}
+
 TEST(OverdueWatchTest, DestroyingWaitsForWhoIsTold) {
   OverdueWatch watch;
   for (int round = 0; round < 20; ++round) {
     absl::Notification inside;
     std::atomic<bool> left{false};
     {
-      OverdueWatch::Work work(&watch, [&] {
+      OverdueWatch::Work work(&watch, OverdueWatch::Overdue::kLate, [&] {
         inside.Notify();
         absl::SleepFor(absl::Milliseconds(2));
         left = true;
