@@ -42,9 +42,11 @@ class Deferred {
     work_.Begin();
   }
 
-  void FlushIfDue() {
-    if (last_.load(std::memory_order_relaxed) == nullptr) return;
-    if (os::Clock::Real()->Now() - since_ >= kFlushAfter) FlushAll();
+  bool FlushIfDue() {
+    if (last_.load(std::memory_order_relaxed) == nullptr) return false;
+    if (os::Clock::Real()->Now() - since_ < kFlushAfter) return false;
+    FlushAll();
+    return true;
   }
 
   void FlushAll() {
@@ -138,9 +140,7 @@ const Flushable* FlushScope::last() { return current->last(); }
 
 void FlushScope::Add(std::shared_ptr<Flushable> flushable) { current->Add(std::move(flushable)); }
 
-void FlushScope::FlushIfDue() {
-  if (current != nullptr) current->FlushIfDue();
-}
+bool FlushScope::FlushIfDue() { return current != nullptr && current->FlushIfDue(); }
 
 void FlushScope::FlushAll() {
   if (current != nullptr) current->FlushAll();

@@ -52,8 +52,8 @@ class FlushScope {
   }
   // What was put off is watched from here on.
   static void Watch();
-  // Flushes what has waited for so long.
-  static void FlushIfDue();
+  // Flushes what has waited for so long. True: it has.
+  static bool FlushIfDue();
   // Flushes everything: the thread is about to wait for something, perhaps for an answer to it.
   static void FlushAll();
 

@@ -119,7 +119,8 @@ std::vector<Executor*> Dispatcher::Executors() {
 void Dispatcher::RunAndFlush(const std::shared_ptr<ServerCall>& call) {
   {
     const link::FlushScope::Aside handler_runs;
-    if (!RunCall(call)) return;
+    os::Nanos now = env_.clock->Now();
+    if (!RunCall(call, &now)) return;
   }
   FlushReply(call);
 }
@@ -136,7 +137,7 @@ void Dispatcher::FlushReply(const std::shared_ptr<ServerCall>& call) {
   }
 }
 
-bool Dispatcher::RunCall(const std::shared_ptr<ServerCall>& call) {
+bool Dispatcher::RunCall(const std::shared_ptr<ServerCall>& call, os::Nanos* now) {
   switch (call->session()->BeginCall(call)) {
     case CallSession::Start::kRun:
       break;
@@ -145,24 +146,32 @@ bool Dispatcher::RunCall(const std::shared_ptr<ServerCall>& call) {
     case CallSession::Start::kHeld:
       return false;
   }
-  const os::Nanos began = env_.clock->Now();
+  const os::Nanos began = *now;
   if (call->uses_reactor()) {
+    const bool ended = call->StartReactor();
+    *now = env_.clock->Now();
+    call->method()->OnRun(*now - began);
+    if (ended) {
+      served_.fetch_add(1, std::memory_order_relaxed);
+      return false;
+    }
     {
       absl::MutexLock lock(&mu_);
       ++reactors_;
     }
-    const bool ended = call->StartReactor([this] {
+    const auto done = [this] {
       served_.fetch_add(1, std::memory_order_relaxed);
       absl::MutexLock lock(&mu_);
       if (--reactors_ == 0) reactors_done_.SignalAll();
-    });
-    call->method()->OnRun(env_.clock->Now() - began);
+    };
+    if (!call->WhenDone(done)) done();
     // (One that runs where it was read was in nobody's queue.)
-    if (!ended) AcknowledgeSoon(call);
+    AcknowledgeSoon(call);
     return false;
   }
   call->RunHandler();
-  call->method()->OnRun(env_.clock->Now() - began);
+  *now = env_.clock->Now();
+  call->method()->OnRun(*now - began);
   call->session()->EndCall(call);
   served_.fetch_add(1, std::memory_order_relaxed);
   return true;
@@ -342,15 +351,22 @@ void Dispatcher::LoopOnce(uint64_t term, log::AlignedBuffer* buffer, std::vector
 void Dispatcher::RunReady(uint64_t term) {
   monitor_.OnActivity();
   const link::FlushScope flush_together;
-  for (;;) {
-    std::shared_ptr<ServerCall> call;
+  // The loop counts as one of the executor's workers while it runs handlers.
+  bool works = false;
+  std::shared_ptr<ServerCall> call;
+  os::Nanos now = env_.clock->Now();
+  for (bool first = true;; first = false) {
+    const std::shared_ptr<ServerCall> before = std::move(call);  // destroyed without the lock
     Batcher* batcher = nullptr;
     std::vector<std::shared_ptr<ServerCall>> gathered;
     bool here = false;
-    bool as_worker = false;
     {
       absl::MutexLock lock(&mu_);
-      if (ready_.empty()) return;
+      if (!first && inline_term_ == term) {
+        inline_since_.store(0, std::memory_order_release);
+        inline_call_.reset();
+      }
+      if ((!first && !Leads(term)) || ready_.empty()) break;
       call = std::move(ready_.front());
       ready_.pop_front();
       batcher = BatcherFor(call->method());
@@ -362,43 +378,40 @@ void Dispatcher::RunReady(uint64_t term) {
           ready_.pop_front();
         }
       }
-      const os::Nanos usual = call->method()->usual_time();
-      const bool must = call->method()->runs_inline();
-      here = must || (batcher == nullptr && ExecutorFor(call->method()) == executor_.get() &&
-                      (call->method()->info().kind == MethodKind::kUnary || call->uses_reactor()) &&
-                      usual >= 0 && usual < kShortHandler &&
-                      (usual < kTinyHandler ||
-                       static_cast<os::Nanos>(ready_.size() + 1) * usual < kLongBatch) &&
-                      executor_->BeginInline());
-      as_worker = here && !must;
+      here = RunsOnLoop(*call, ready_.size() + 1, works);
       if (here) {
+        works = true;
         inline_call_ = call;
         inline_term_ = term;
-        inline_since_.store(env_.clock->Now(), std::memory_order_release);
+        inline_since_.store(now, std::memory_order_release);
       }
     }
+    if (here) {
+      link::FlushScope::Watch();
+      if (RunCall(call, &now)) FlushReply(call);
+      if (link::FlushScope::FlushIfDue()) now = env_.clock->Now();
+      continue;
+    }
+    if (std::exchange(works, false)) executor_->EndInline();
     if (batcher != nullptr) {
       Gather(batcher, std::move(gathered));
-      continue;
-    }
-    if (!here) {
+    } else {
       Submit(std::move(call));
-      continue;
     }
-    link::FlushScope::Watch();
-    const bool reply = RunCall(call);
-    if (as_worker) executor_->EndInline();
-    if (reply) FlushReply(call);
-    {
-      absl::MutexLock lock(&mu_);
-      if (inline_term_ == term) {
-        inline_since_.store(0, std::memory_order_release);
-        inline_call_.reset();
-      }
-      if (!Leads(term)) return;
-    }
-    link::FlushScope::FlushIfDue();
+    now = env_.clock->Now();
   }
+  if (works) executor_->EndInline();
+}
+
+bool Dispatcher::RunsOnLoop(const ServerCall& call, size_t waiting, bool works) {
+  MethodEntry* const method = call.method();
+  if (method->runs_inline()) return works || executor_->BeginInline(/*must=*/true);
+  const os::Nanos usual = method->usual_time();
+  return !method->batches() && ExecutorFor(method) == executor_.get() &&
+         (method->info().kind == MethodKind::kUnary || call.uses_reactor()) && usual >= 0 &&
+         usual < kShortHandler &&
+         (usual < kTinyHandler || static_cast<os::Nanos>(waiting) * usual < kLongBatch) &&
+         (works || executor_->BeginInline(/*must=*/false));
 }
 
 void Dispatcher::Doze(uint32_t seen) {

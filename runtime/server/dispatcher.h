@@ -104,6 +104,9 @@ class Dispatcher {
   bool Leads(uint64_t term) const { return leader_.load(std::memory_order_acquire) == term; }
   // Runs what LoopOnce() has read.
   void RunReady(uint64_t term) ABSL_LOCKS_EXCLUDED(mu_);
+  // Whether the loop runs this one of so many that wait itself. True: from here on it counts as one
+  // of the executor's workers, as it does already if it `works`.
+  bool RunsOnLoop(const ServerCall& call, size_t waiting, bool works);
   void Doze(uint32_t seen);
   // One tick. True: there is still something to watch over.
   bool Monitor() ABSL_LOCKS_EXCLUDED(mu_);
@@ -124,8 +127,9 @@ class Dispatcher {
   void RunAndFlush(const std::shared_ptr<ServerCall>& call) ABSL_LOCKS_EXCLUDED(mu_);
   // A reply that nothing waits for may go out with the next one.
   void FlushReply(const std::shared_ptr<ServerCall>& call);
-  // Runs the call, up to but without the flush of its reply. False: nothing is to be flushed.
-  bool RunCall(const std::shared_ptr<ServerCall>& call);
+  // Runs the call at `*now`, up to but without the flush of its reply, and says when its handler
+  // had returned. False: nothing is to be flushed.
+  bool RunCall(const std::shared_ptr<ServerCall>& call, os::Nanos* now);
 
   const DispatcherOptions options_;
   const os::Environment env_;

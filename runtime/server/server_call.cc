@@ -23,9 +23,7 @@ ServerCall::ServerCall(std::shared_ptr<CallSession> session, uint64_t id, Method
   if (header.has_timeout_ns()) {
     const uint64_t timeout = std::min<uint64_t>(header.timeout_ns(), os::kNever / 2);
     deadline_ = os::After(arrived, absl::Nanoseconds(timeout));
-    context_.deadline_ = absl::Now() + absl::Nanoseconds(timeout);
-    absl::MutexLock lock(&context_.mu_);
-    context_.watch_deadline_ = [this] { WatchDeadline(); };
+    context_.SetDeadline(absl::Now() + absl::Nanoseconds(timeout), [this] { WatchDeadline(); });
   }
   context_.cancel_ = [this] { Cancel(); };
   context_.allocate_ = [this](size_t size) { return session_->AllocateReply(size); };
@@ -36,9 +34,9 @@ ServerCall::ServerCall(std::shared_ptr<CallSession> session, uint64_t id, Method
     context_.client_metadata_ = rpc::DecodeMetadata(header.metadata());
 }
 
-ServerCall::~ServerCall() {
+// (Nobody else has it any more.)
+ServerCall::~ServerCall() ABSL_NO_THREAD_SAFETY_ANALYSIS {
   if (large_) method_->replies()->Keep(std::move(reply_), session_->clock()->Now());
-  absl::MutexLock lock(&mu_);
   if (timer_ != 0) session_->host()->timers()->Cancel(timer_);
 }
 
@@ -83,9 +81,10 @@ absl::Status ServerCall::ParseBulkRequest(const rpc::ArrivedMessage& request,
 }
 
 void ServerCall::WatchDeadline() {
+  if (deadline_ == os::kNever) return;
   const std::weak_ptr<ServerCall> weak = weak_from_this();
   absl::MutexLock lock(&mu_);
-  if (deadline_ == os::kNever || timer_ != 0) return;
+  if (timer_ != 0) return;
   timer_ = session_->host()->timers()->At(deadline_, [weak] {
     const auto self = weak.lock();
     if (self == nullptr) return;
@@ -364,7 +363,7 @@ bool ServerCall::Write(const google::protobuf::MessageLite& message, WriteOption
 
 // ---------------------------------------------------------------- reactors
 
-bool ServerCall::StartReactor(std::function<void()> done) {
+bool ServerCall::StartReactor() {
   if (!server_streams()) reply_ = method_->handler().NewReply();
   if (request_ == nullptr) request_ = method_->handler().NewRequest();
   WatchDeadline();
@@ -384,14 +383,20 @@ bool ServerCall::StartReactor(std::function<void()> done) {
   {
     absl::MutexLock lock(&mu_);
     reactor_ = reactor;
-    done_ = std::move(done);
     scheduled_ = true;  // not before the binding is complete
   }
   reactor->BindCall(shared_from_this());
   if (failed) Finish(std::move(failure));
   Pump();
   absl::MutexLock lock(&mu_);
-  return finished_;
+  return done_;
+}
+
+bool ServerCall::WhenDone(std::function<void()> fn) {
+  absl::MutexLock lock(&mu_);
+  if (done_) return false;
+  when_done_ = std::move(fn);
+  return true;
 }
 
 void ServerCall::StartSendInitialMetadata() {
@@ -539,15 +544,16 @@ bool ServerCall::PumpOne() {
       break;
   }
   // It stays scheduled for good.
-  std::function<void()> done;
-  {
-    absl::MutexLock lock(&mu_);
-    done.swap(done_);
-  }
   context_.StopTelling();
   reactor->UnbindCall();
   reactor->OnDone();
-  if (done != nullptr) done();
+  std::function<void()> tell;
+  {
+    absl::MutexLock lock(&mu_);
+    done_ = true;
+    tell.swap(when_done_);
+  }
+  if (tell != nullptr) tell();
   return false;
 }
 

@@ -65,9 +65,11 @@ class ServerCall final : public ServerStream,
   ServerContext* context() { return &context_; }
   google::protobuf::MessageLite* NewReply();
   void EndHandler(absl::Status status) ABSL_LOCKS_EXCLUDED(mu_);
-  // Starts the handler's reactor, which ends the call later; `done` is called when it has. False:
-  // it has not yet.
-  bool StartReactor(std::function<void()> done) ABSL_LOCKS_EXCLUDED(mu_);
+  // Starts the handler's reactor, which ends the call, now or later. True: it has.
+  bool StartReactor() ABSL_LOCKS_EXCLUDED(mu_);
+  // Has `fn` called, once, when the reactor has ended the call. False: it has already, and nobody
+  // calls it.
+  bool WhenDone(std::function<void()> fn) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Before the reply is sent: takes a place for what the handler wants done after it.
   void TakePlaceAfterReply();
@@ -190,7 +192,8 @@ class ServerCall final : public ServerStream,
 
   // Of reactors.
   ServerReactor* reactor_ ABSL_GUARDED_BY(mu_) = nullptr;
-  std::function<void()> done_ ABSL_GUARDED_BY(mu_);
+  bool done_ ABSL_GUARDED_BY(mu_) = false;  // the reactor may be gone
+  std::function<void()> when_done_ ABSL_GUARDED_BY(mu_);
   bool scheduled_ ABSL_GUARDED_BY(mu_) = false;
   bool cancel_told_ ABSL_GUARDED_BY(mu_) = false;
   bool sending_initial_ ABSL_GUARDED_BY(mu_) = false;

@@ -113,6 +113,12 @@ class ServerContext {
 
   static const std::shared_ptr<const std::string>& Empty();
 
+  // Before anybody else has the context. `watch` arranges that a deadline that passes is told.
+  void SetDeadline(absl::Time deadline,
+                   std::function<void()> watch) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    deadline_ = deadline;
+    watch_deadline_ = std::move(watch);
+  }
   // A callback of NotifyOnCancel() that was taken out begins; false: it is too late for it.
   bool BeginTelling() ABSL_LOCKS_EXCLUDED(mu_);
   void EndTelling() ABSL_LOCKS_EXCLUDED(mu_);
@@ -124,7 +130,6 @@ class ServerContext {
   int telling_ ABSL_GUARDED_BY(mu_) = 0;  // callbacks that run
   bool over_ ABSL_GUARDED_BY(mu_) = false;
   absl::CondVar told_;
-  // Arranges that a deadline that passes is told.
   std::function<void()> watch_deadline_ ABSL_GUARDED_BY(mu_);
 };
 

@@ -11,6 +11,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -61,11 +62,14 @@ class ServerReactor {
  protected:
   // Now, or as soon as there is a call.
   void Do(std::function<void(AsyncServerCall*)> operation) ABSL_LOCKS_EXCLUDED(mu_);
+  // The same for Finish(), after which nothing is started any more.
+  void DoFinish(absl::Status status) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   absl::Mutex mu_;
   std::shared_ptr<AsyncServerCall> call_ ABSL_GUARDED_BY(mu_);
   std::vector<std::function<void(AsyncServerCall*)>> early_ ABSL_GUARDED_BY(mu_);
+  std::optional<absl::Status> early_finish_ ABSL_GUARDED_BY(mu_);  // behind these
 };
 
 // Serves a unary call.
@@ -75,9 +79,7 @@ class ServerUnaryReactor : public ServerReactor {
     Do([](AsyncServerCall* call) { call->StartSendInitialMetadata(); });
   }
   // The reply that the handler was given goes with an OK status.
-  void Finish(absl::Status status) {
-    Do([status = std::move(status)](AsyncServerCall* call) { call->Finish(status); });
-  }
+  void Finish(absl::Status status) { DoFinish(std::move(status)); }
 };
 
 // Serves a call whose requests stream.
@@ -90,9 +92,7 @@ class ServerReadReactor : public ServerReactor {
   void StartRead(Request* message) {
     Do([message](AsyncServerCall* call) { call->StartRead(message); });
   }
-  void Finish(absl::Status status) {
-    Do([status = std::move(status)](AsyncServerCall* call) { call->Finish(status); });
-  }
+  void Finish(absl::Status status) { DoFinish(std::move(status)); }
 };
 
 // Serves a call whose replies stream.
@@ -115,9 +115,7 @@ class ServerWriteReactor : public ServerReactor {
       call->WriteAndFinish(message, options, status);
     });
   }
-  void Finish(absl::Status status) {
-    Do([status = std::move(status)](AsyncServerCall* call) { call->Finish(status); });
-  }
+  void Finish(absl::Status status) { DoFinish(std::move(status)); }
 };
 
 // Serves a call whose requests and replies stream.

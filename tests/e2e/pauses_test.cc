@@ -192,6 +192,26 @@ TEST_F(LookTest, CallAtTheEndOfALookIsSeen) {
   EXPECT_TRUE(ended.WaitForNotificationWithTimeout(kLong));
 }
 
+// Nobody has looked at an idle session for a while, but at the doorbell, which it did not ring: its
+// next call does not wait until the client is known to live.
+TEST_F(LookTest, ACallAfterALongSilenceStartsAtOnce) {
+  constexpr absl::Duration kServerTerm = absl::Seconds(4);
+  ProbeService service;
+  const auto server =
+      Serve(&service, [&](ServerBuilder* builder) { builder->set_lease_term(kServerTerm); });
+  ChannelOptions options = Options();
+  // The counter that would tell it moves a quarter of that after the call before, at the earliest.
+  options.lease_term = absl::Seconds(80);
+  const auto stub = Probe::NewStub(Connect(options));
+  Text reply;
+  ClientContext first;
+  ASSERT_OK(stub->Echo(&first, Say("first"), &reply));
+  absl::SleepFor(kServerTerm * 1.5);  // (time has to pass, nothing else)
+  ClientContext second;
+  second.set_timeout(absl::Seconds(5));
+  EXPECT_OK(stub->Echo(&second, Say("second"), &reply));
+}
+
 TEST_P(PausesTest, BeforeTheAcknowledgementOfAMethodThatIsAcknowledgedFirst) {
   const auto block = faults_.Block({Call::kPwrite, "/responses"});
   Begin(/*ack_first=*/true);
