@@ -10,7 +10,6 @@
 namespace spoolrpc::client {
 namespace {
 
-constexpr int kPausesPerClock = 32;
 // Who waits while another one reads looks up at least so often.
 constexpr os::Nanos kLookUp = 10000000;
 // How long callbacks run elsewhere after one that took long.
@@ -252,21 +251,8 @@ void ClientSession::Doze(ClientCall* call, uint32_t seen, os::Nanos until) {
     own_bell_->Sleep(seen, next - now);
     return;
   }
-  const os::Nanos budget = spin_.Budget();
-  if (budget > 0) {
-    const os::Nanos end = std::min(now + budget, until);
-    do {
-      for (int i = 0; i < kPausesPerClock; ++i) {
-        if (own_bell_->counter() != seen) {
-          spin_.OnSpin(true);
-          return;
-        }
-        wait::Pause();
-      }
-      now = env_.clock->Now();
-    } while (now < end);
-    spin_.OnSpin(false);
-  }
+  if (spin_.Spin(*env_.clock, now, until, [&] { return own_bell_->counter() != seen; })) return;
+  now = env_.clock->Now();
   if (cancelled()) return;
   const os::Nanos next = std::min({until, now + term_ / 4, link_->next_head_reading()});
   own_bell_->Sleep(seen, next - now);

@@ -33,7 +33,6 @@ constexpr os::Nanos kAckAfterWithoutBell = 10 * kMillisecond;
 // The monitor's ticks.
 constexpr os::Nanos kTick = kMillisecond;
 constexpr os::Nanos kTickWithoutBell = 5 * kMillisecond;
-constexpr int kPausesPerClock = 32;
 // While there is always something to read, the time of a look is taken once in so many.
 constexpr int kLooksPerClock = 64;
 
@@ -416,25 +415,12 @@ bool Dispatcher::RunsOnLoop(const ServerCall& call, size_t waiting, bool works) 
 
 void Dispatcher::Doze(uint32_t seen) {
   wait::Doorbell* const bell = options_.bell;
-  os::Nanos now = env_.clock->Now();
+  const os::Nanos now = env_.clock->Now();
   if (bell->counter() != seen) return;
   // Nobody has rung since before the look that found nothing.
   bell_looked_at_.store(now, std::memory_order_relaxed);
-  const os::Nanos budget = spin_.Budget();
-  if (budget > 0) {
-    const os::Nanos end = now + budget;
-    do {
-      for (int i = 0; i < kPausesPerClock; ++i) {
-        if (bell->counter() != seen) {
-          spin_.OnSpin(true);
-          return;
-        }
-        wait::Pause();
-      }
-      now = env_.clock->Now();
-    } while (now < end);
-    spin_.OnSpin(false);
-  }
+  const auto rung = [bell, seen] { return bell->counter() != seen; };
+  if (spin_.Spin(*env_.clock, now, os::kNever, rung)) return;
   bell->Sleep(seen, options_.longest_sleep);
 }
 

@@ -1,7 +1,5 @@
 #include "spoolrpc/wait/spin_policy.h"
 
-#include <algorithm>
-
 namespace spoolrpc::wait {
 namespace {
 // Below this a spin cannot see anything happen on another CPU.
