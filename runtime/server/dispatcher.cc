@@ -1,6 +1,7 @@
 #include "spoolrpc/server/dispatcher.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -355,7 +356,8 @@ void Dispatcher::RunReady(uint64_t term) {
   std::shared_ptr<ServerCall> call;
   os::Nanos now = env_.clock->Now();
   for (bool first = true;; first = false) {
-    const std::shared_ptr<ServerCall> before = std::move(call);  // destroyed without the lock
+    // Destroyed without the lock.
+    const std::shared_ptr<ServerCall> before = std::exchange(call, nullptr);
     Batcher* batcher = nullptr;
     std::vector<std::shared_ptr<ServerCall>> gathered;
     bool here = false;
