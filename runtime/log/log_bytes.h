@@ -34,8 +34,8 @@ class LogBytes {
   absl::StatusOr<size_t> ReadAt(uint64_t offset, char* buffer, size_t count);
   absl::Status WriteAt(uint64_t offset, absl::string_view data);
 
-  // Unmaps it if it was hardly accessed since the last time that this was called. True: it is mapped
-  // all the same, or may be soon.
+  // Unmaps it if it was hardly accessed since the last time that this was called. True: it is
+  // mapped all the same, or may be soon.
   bool UnmapIfIdle();
 
   const os::File& file() const { return *file_; }
