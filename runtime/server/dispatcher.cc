@@ -125,16 +125,17 @@ void Dispatcher::RunAndFlush(const std::shared_ptr<ServerCall>& call) {
   FlushReply(call);
 }
 
-void Dispatcher::FlushReply(const std::shared_ptr<ServerCall>& call) {
+bool Dispatcher::FlushReply(const std::shared_ptr<ServerCall>& call) {
   // (To destroy a large reply takes long, and one of raw bytes may run the program's code.)
   const bool own_flush = call->reply_size() >= kLargeReply || call->has_raw_reply();
   if (call->has_work_after_reply() || own_flush) {
     call->session()->FlushNow();
     call->OnReplySent();
-  } else {
-    const link::FlushScope::Unwatched no_handler_runs;
-    call->session()->Flush();
+    return true;
   }
+  const link::FlushScope::Unwatched no_handler_runs;
+  call->session()->Flush();
+  return false;
 }
 
 bool Dispatcher::RunCall(const std::shared_ptr<ServerCall>& call, os::Nanos* now) {
@@ -146,25 +147,32 @@ bool Dispatcher::RunCall(const std::shared_ptr<ServerCall>& call, os::Nanos* now
     case CallSession::Start::kHeld:
       return false;
   }
+  // (The acknowledgement was waited for.)
+  if (call->method()->info().ack_before_execution) *now = env_.clock->Now();
   const os::Nanos began = *now;
   if (call->uses_reactor()) {
-    const bool ended = call->StartReactor();
-    *now = env_.clock->Now();
-    call->method()->OnRun(*now - began);
-    if (ended) {
-      served_.fetch_add(1, std::memory_order_relaxed);
-      return false;
-    }
-    {
+    // Whoever starts it counts as a worker meanwhile, unless it must run where it was read.
+    const bool inlined = call->method()->runs_inline();
+    const auto count = [this] {
       absl::MutexLock lock(&mu_);
       ++reactors_;
-    }
+    };
     const auto done = [this] {
       served_.fetch_add(1, std::memory_order_relaxed);
       absl::MutexLock lock(&mu_);
       if (--reactors_ == 0) reactors_done_.SignalAll();
     };
-    if (!call->WhenDone(done)) done();
+    if (inlined) count();
+    const bool ended = call->StartReactor();
+    *now = env_.clock->Now();
+    call->method()->OnRun(*now - began);
+    if (ended && !inlined) {
+      served_.fetch_add(1, std::memory_order_relaxed);
+      return false;
+    }
+    if (!inlined) count();
+    if (ended || !call->WhenDone(done)) done();
+    if (ended) return false;
     // (One that runs where it was read was in nobody's queue.)
     AcknowledgeSoon(call);
     return false;
@@ -340,7 +348,7 @@ void Dispatcher::LoopOnce(uint64_t term, log::AlignedBuffer* buffer, std::vector
   bell->TakeRung([&](uint32_t slot) { rung->push_back(slot); });
   int frames = 0;
   for (const uint32_t slot : *rung) frames += options_.on_rung(slot, buffer);
-  if (timed) bell_looked_at_.store(began, std::memory_order_relaxed);
+  if (timed) bell_looked_at_.store(began, std::memory_order_release);
   if (frames > 0) {
     RunReady(term);
   } else if (rung->empty()) {
@@ -351,13 +359,13 @@ void Dispatcher::LoopOnce(uint64_t term, log::AlignedBuffer* buffer, std::vector
 void Dispatcher::RunReady(uint64_t term) {
   monitor_.OnActivity();
   const link::FlushScope flush_together;
-  // The loop counts as one of the executor's workers while it runs handlers.
+  // The loop counts as one of the executor's workers while it runs handlers that it need not.
   bool works = false;
   std::shared_ptr<ServerCall> call;
   os::Nanos now = env_.clock->Now();
   for (bool first = true;; first = false) {
     // Destroyed without the lock.
-    const std::shared_ptr<ServerCall> before = std::exchange(call, nullptr);
+    std::shared_ptr<ServerCall> before = std::exchange(call, nullptr);
     Batcher* batcher = nullptr;
     std::vector<std::shared_ptr<ServerCall>> gathered;
     bool here = false;
@@ -379,18 +387,18 @@ void Dispatcher::RunReady(uint64_t term) {
           ready_.pop_front();
         }
       }
-      here = RunsOnLoop(*call, ready_.size() + 1, works);
+      here = RunsOnLoop(*call, ready_.size() + 1, &works);
       if (here) {
-        works = true;
         inline_call_ = call;
         inline_term_ = term;
         inline_since_.store(now, std::memory_order_release);
       }
     }
+    before.reset();
     if (here) {
       link::FlushScope::Watch();
-      if (RunCall(call, &now)) FlushReply(call);
-      if (link::FlushScope::FlushIfDue()) now = env_.clock->Now();
+      const bool flushed = RunCall(call, &now) && FlushReply(call);
+      if (link::FlushScope::FlushIfDue() || flushed) now = env_.clock->Now();
       continue;
     }
     if (std::exchange(works, false)) executor_->EndInline();
@@ -404,15 +412,18 @@ void Dispatcher::RunReady(uint64_t term) {
   if (works) executor_->EndInline();
 }
 
-bool Dispatcher::RunsOnLoop(const ServerCall& call, size_t waiting, bool works) {
+bool Dispatcher::RunsOnLoop(const ServerCall& call, size_t waiting, bool* works) {
   MethodEntry* const method = call.method();
-  if (method->runs_inline()) return works || executor_->BeginInline(/*must=*/true);
+  if (method->runs_inline()) return true;
   const os::Nanos usual = method->usual_time();
-  return !method->batches() && ExecutorFor(method) == executor_.get() &&
-         (method->info().kind == MethodKind::kUnary || call.uses_reactor()) && usual >= 0 &&
-         usual < kShortHandler &&
-         (usual < kTinyHandler || static_cast<os::Nanos>(waiting) * usual < kLongBatch) &&
-         (works || executor_->BeginInline(/*must=*/false));
+  if (method->batches() || ExecutorFor(method) != executor_.get() ||
+      (method->info().kind != MethodKind::kUnary && !call.uses_reactor()) || usual < 0 ||
+      usual >= kShortHandler ||
+      (usual >= kTinyHandler && static_cast<os::Nanos>(waiting) * usual >= kLongBatch)) {
+    return false;
+  }
+  if (!*works) *works = executor_->BeginInline();
+  return *works;
 }
 
 void Dispatcher::Doze(uint32_t seen) {
@@ -420,7 +431,7 @@ void Dispatcher::Doze(uint32_t seen) {
   const os::Nanos now = env_.clock->Now();
   if (bell->counter() != seen) return;
   // Nobody has rung since before the look that found nothing.
-  bell_looked_at_.store(now, std::memory_order_relaxed);
+  bell_looked_at_.store(now, std::memory_order_release);
   const auto rung = [bell, seen] { return bell->counter() != seen; };
   if (spin_.Spin(*env_.clock, now, os::kNever, rung)) return;
   bell->Sleep(seen, options_.longest_sleep);

@@ -93,7 +93,7 @@ class Dispatcher {
 
   // All that the doorbell was rung for before this time has been read; 0: nothing is known. The
   // loop brings it forward at least every longest_sleep.
-  os::Nanos bell_looked_at() const { return bell_looked_at_.load(std::memory_order_relaxed); }
+  os::Nanos bell_looked_at() const { return bell_looked_at_.load(std::memory_order_acquire); }
 
   uint64_t calls_served() const { return served_.load(std::memory_order_relaxed); }
 
@@ -104,9 +104,9 @@ class Dispatcher {
   bool Leads(uint64_t term) const { return leader_.load(std::memory_order_acquire) == term; }
   // Runs what LoopOnce() has read.
   void RunReady(uint64_t term) ABSL_LOCKS_EXCLUDED(mu_);
-  // Whether the loop runs this one of so many that wait itself. True: from here on it counts as one
-  // of the executor's workers, as it does already if it `works`.
-  bool RunsOnLoop(const ServerCall& call, size_t waiting, bool works);
+  // Whether the loop runs this one of so many that wait itself. Sets `*works` if it counts as one
+  // of the executor's workers from here on; where it does already it stays so.
+  bool RunsOnLoop(const ServerCall& call, size_t waiting, bool* works);
   void Doze(uint32_t seen);
   // One tick. True: there is still something to watch over.
   bool Monitor() ABSL_LOCKS_EXCLUDED(mu_);
@@ -125,8 +125,8 @@ class Dispatcher {
   // All executors, once.
   std::vector<Executor*> Executors();
   void RunAndFlush(const std::shared_ptr<ServerCall>& call) ABSL_LOCKS_EXCLUDED(mu_);
-  // A reply that nothing waits for may go out with the next one.
-  void FlushReply(const std::shared_ptr<ServerCall>& call);
+  // A reply that nothing waits for may go out with the next one. True: it has gone out.
+  bool FlushReply(const std::shared_ptr<ServerCall>& call);
   // Runs the call at `*now`, up to but without the flush of its reply, and says when its handler
   // had returned. False: nothing is to be flushed.
   bool RunCall(const std::shared_ptr<ServerCall>& call, os::Nanos* now);

@@ -45,9 +45,9 @@ void Executor::Add(Task task) {
   }
 }
 
-bool Executor::BeginInline(bool must) {
+bool Executor::BeginInline() {
   absl::MutexLock lock(&mu_);
-  if (!must && (stopping_ || running_ >= workers_ || !queue_.empty())) return false;
+  if (stopping_ || running_ >= workers_ || !queue_.empty()) return false;
   ++running_;
   return true;
 }

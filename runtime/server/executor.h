@@ -44,8 +44,8 @@ class Executor {
   }
 
   // Takes a worker's place for handlers that the caller runs itself; false if all are taken or
-  // calls wait for one, unless it `must` run them. Ended by EndInline().
-  bool BeginInline(bool must) ABSL_LOCKS_EXCLUDED(mu_);
+  // calls wait for one. Ended by EndInline().
+  bool BeginInline() ABSL_LOCKS_EXCLUDED(mu_);
   void EndInline() ABSL_LOCKS_EXCLUDED(mu_);
 
   // Takes out the calls that wait and were not started.

@@ -136,7 +136,7 @@ os::Nanos ServerSession::Look(log::AlignedBuffer* buffer) {
   // While calls are open well before there is a gap, by CheckGap(), whatever the doorbell's loop
   // does. (When one is opened the host has this looked at.)
   os::Nanos pause = term_ * 3 / 8;
-  if (!busy && !mapped) {
+  if (!busy && !mapped && !renewing_.load(std::memory_order_seq_cst)) {
     pause = term_ * (watched ? kTermsBetweenLooksWatched : kTermsBetweenLooks);
   }
   // At times that idle sessions share: a thousand of them wake a thread as often as one.
@@ -145,10 +145,12 @@ os::Nanos ServerSession::Look(log::AlignedBuffer* buffer) {
 }
 
 os::Nanos ServerSession::last_look() const {
+  // First: what it says is true of this session only if that has missed no ring by then.
+  const os::Nanos bell = host_->bell_looked_at();
   const os::Nanos own = link_->last_look();
   // (What was rung for and not read yet is none of the doorbell's business any more.)
   if (!link_->bells_trusted() || missed_ring_.load(std::memory_order_seq_cst)) return own;
-  return std::max(own, host_->bell_looked_at());
+  return std::max(own, bell);
 }
 
 void ServerSession::CheckGap(os::Nanos now) {
@@ -270,14 +272,17 @@ int ServerSession::PollOnce(bool force, bool inline_allowed, log::AlignedBuffer*
 void ServerSession::Open(uint64_t id, const std::shared_ptr<ServerCall>& call) {
   calls_.emplace(id, call);
   if (open_.fetch_add(1, std::memory_order_seq_cst) == 0) {
-    if (!renewing_.load(std::memory_order_seq_cst) && !renewing_.exchange(true)) {
-      host_->RenewLeaseOf(shared_from_this());
-    }
+    HaveLeaseRenewed();
     link_->WatchPeer(0);
     // The client watches this side's lease from when the CALL was flushed, and the look before this
     // one did not find it yet.
     if (!in_doubt_.load(std::memory_order_relaxed)) link_->OnLeaseUnwatched(look_before_);
   }
+}
+
+void ServerSession::HaveLeaseRenewed() {
+  if (renewing_.load(std::memory_order_seq_cst) || renewing_.exchange(true)) return;
+  host_->RenewLeaseOf(shared_from_this());
 }
 
 bool ServerSession::Close(ServerCall* call, absl::StatusCode code) {
@@ -308,6 +313,7 @@ void ServerSession::Answer(uint64_t id, const absl::Status& status, wire::NotSta
   header.set_not_started(not_started);
   header.set_reason(reason);
   link_->SendMessage(log::FrameType::kReply, log::kAcked, id, &header, nullptr, 0);
+  HaveLeaseRenewed();  // as long as it waits for room
   answers_ = true;
 }
 
@@ -504,8 +510,11 @@ bool ServerSession::RenewLease(os::Nanos now) {
   // (The client also waits for replies that wait for room.)
   if (open_.load(std::memory_order_relaxed) == 0 && !link_->backlogged()) {
     renewing_.store(false, std::memory_order_seq_cst);
-    // Whoever opens a call now either sees that, and asks the host, or is seen here.
-    if (open_.load(std::memory_order_seq_cst) == 0 || renewing_.exchange(true)) return false;
+    // Whoever opens a call now, or sends what waits, either sees that, and asks the host, or is
+    // seen here.
+    if (open_.load(std::memory_order_seq_cst) == 0 && !link_->backlogged()) return false;
+    if (renewing_.exchange(true)) return false;
+    host_->LookSoon({this});  // (a look may have seen neither)
   }
   if (link_->own_lease().due(now)) link_->Renew(log::WriterState::kOpen).IgnoreError();
   return true;

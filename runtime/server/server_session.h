@@ -187,6 +187,8 @@ class ServerSession final : public link::Pollable,
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Open(uint64_t id, const std::shared_ptr<ServerCall>& call)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Until nothing is open and nothing waits for room.
+  void HaveLeaseRenewed();
   // The call ends, with this code. False: it was closed before.
   bool Close(ServerCall* call, absl::StatusCode code) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Unless it was counted before.
@@ -234,7 +236,7 @@ class ServerSession final : public link::Pollable,
   std::atomic<bool> renewing_{false};
   std::atomic<bool> in_doubt_{false};
   // The doorbell told of frames while another thread polled, which may have read before they came.
-  std::atomic<bool> missed_ring_{false};
+  std::atomic<bool> missed_ring_{true};  // (before there was this object)
 
   absl::Mutex mu_;
   absl::flat_hash_map<uint64_t, std::shared_ptr<ServerCall>> calls_ ABSL_GUARDED_BY(mu_);
